@@ -1,0 +1,120 @@
+import { UsageError } from '../../errors.ts';
+import { type Layout, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
+import { at, formatShape, normaliseAxis, type Shape, sizeOf } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { applySingle, type OpDefinition } from '../op.ts';
+import { type SliceAttributes, sliceLayout } from '../view/index.ts';
+import { linearGrid, linearMain, type WgslProgram } from '../webgpu/program.ts';
+
+/**
+ * A tensor of `shape` filled with `value`, into which each input is written at a slice. Padding and concatenation are
+ * this, and so is the gradient of a slice.
+ */
+export interface AssembleAttributes {
+  readonly shape: Shape;
+  readonly value: number;
+  /** For each input, the part of the result that it fills. */
+  readonly places: readonly SliceAttributes[];
+}
+
+const NAMES = ['y', 'x'];
+
+export const assembleDefinition: OpDefinition<AssembleAttributes> = {
+  name: 'assemble',
+
+  outputs: ([first], { shape }) => [
+    { shape, ...(first?.shape.length === shape.length && { order: physicalOrder(first) }) },
+  ],
+
+  host({ inputs, outputs: [y], attributes: { value, places } }) {
+    if (!y) return;
+    if (!isCovered(y, inputs)) y.data.fill(value, 0, sizeOf(y.shape));
+    for (const [i, x] of inputs.entries()) {
+      iterate(iterationSpace([sliceLayout(y, at(places, i)), x]), ([to = 0, from = 0]) => {
+        y.data[to] = at(x.data, from);
+      });
+    }
+  },
+
+  webgpu({ inputs, outputs: [y], attributes: { value, places } }) {
+    if (!y) return [];
+    const count = sizeOf(y.shape);
+    const fill: WgslProgram = {
+      key: 'assemble/fill',
+      code: () => linearMain('u.count', '  y[index] = u.value;'),
+      bindings: [{ name: 'y', type: 'f32', operand: { output: 0 } }],
+      uniforms: [
+        ['count', 'u32', count],
+        ['value', 'f32', value],
+      ],
+      workgroups: linearGrid(count),
+    };
+    const placed = inputs.map((x, input) => place(x, sliceLayout(y, at(places, input)), input));
+    return isCovered(y, inputs) ? placed : [fill, ...placed];
+  },
+};
+
+/** Whether nothing of the fill would be seen; the places never overlap. */
+function isCovered(y: TensorSpec, inputs: readonly TensorSpec[]): boolean {
+  return inputs.reduce((sum, x) => sum + sizeOf(x.shape), 0) === sizeOf(y.shape);
+}
+
+function place(x: TensorSpec, target: Layout, input: number): WgslProgram {
+  const space = iterationSpace([target, x]);
+  return {
+    key: `assemble/place/${space.sizes.length}`,
+    code: () => linearMain('u.count', `${addressing(space, NAMES)}\n  y[y_at] = x[x_at];`),
+    bindings: [
+      { name: 'x', type: 'f32', operand: { input } },
+      { name: 'y', type: 'f32', operand: { output: 0 } },
+    ],
+    uniforms: [['count', 'u32', space.count], ...addressingUniforms(space, NAMES)],
+    workgroups: linearGrid(space.count),
+  };
+}
+
+/** See `AssembleAttributes`. */
+export function assemble(parts: readonly Tensor[], attributes: AssembleAttributes): Tensor {
+  return applySingle(assembleDefinition, parts, attributes);
+}
+
+/** The tensors one after the other along an axis; all other sizes must be equal. */
+export function concat(parts: readonly Tensor[], axis = 0): Tensor {
+  const [first] = parts;
+  if (!first) throw new UsageError('concat needs at least one tensor');
+  const along = normaliseAxis(axis, first.rank);
+  for (const part of parts) {
+    if (part.rank !== first.rank || part.shape.some((size, k) => k !== along && size !== first.shape[k])) {
+      throw new UsageError(
+        `concat along axis ${axis}: ${formatShape(first.shape)} and ${formatShape(part.shape)} differ elsewhere too`,
+      );
+    }
+  }
+  let position = 0;
+  const places = parts.map(({ shape }): SliceAttributes => {
+    const start = position;
+    position += at(shape, along);
+    return {
+      starts: shape.map((_, k) => (k === along ? start : 0)),
+      ends: shape.map((size, k) => (k === along ? position : size)),
+      steps: shape.map(() => 1),
+    };
+  });
+  const shape = first.shape.map((size, k) => (k === along ? position : size));
+  return assemble(parts, { shape, value: 0, places });
+}
+
+/** `x` with `before[d]` and `after[d]` elements of `value` around it along each axis d. */
+export function pad(x: Tensor, before: readonly number[], after: readonly number[], value = 0): Tensor {
+  for (const [name, list] of Object.entries({ before, after })) {
+    if (list.length !== x.rank || list.some((n) => !Number.isInteger(n) || n < 0)) {
+      throw new UsageError(
+        `pad: ${name} ${formatShape(list)} needs a count of 0 or more for each axis of ${formatShape(x.shape)}`,
+      );
+    }
+  }
+  const shape = x.shape.map((size, axis) => size + at(before, axis) + at(after, axis));
+  const ends = x.shape.map((size, axis) => size + at(before, axis));
+  return assemble([x], { shape, value, places: [{ starts: before, ends, steps: x.shape.map(() => 1) }] });
+}

@@ -1,0 +1,249 @@
+import { UsageError } from '../../errors.ts';
+import { type AxisOrder, CHANNELS_LAST, type TensorSpec } from '../../tensor/layout.ts';
+import { at, formatShape, sameShape } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { applySingle, type OpDefinition } from '../op.ts';
+import { linearGrid, type Uniform, type WgslProgram } from '../webgpu/program.ts';
+import { gatherConvolutionWgsl, PIXELS, weightGradientWgsl } from './conv2d.wgsl.ts';
+import {
+  type ConvGeometry,
+  convShape,
+  dims,
+  forwardGather,
+  type GatherConvolution,
+  inputGradientGather,
+  type Pair,
+  pair,
+} from './geometry.ts';
+import { gatherConvolution, weightGradient } from './host.ts';
+
+/** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
+export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
+/** The same as [kh][kw][out][in/groups]: what the input gradient reads. */
+const TRANSPOSED_WEIGHT_ORDER: AxisOrder = [2, 3, 0, 1];
+/** [K,N,C,H,W] with the channels innermost. */
+const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
+
+export interface Conv2dAttributes extends ConvGeometry {
+  readonly bias: boolean;
+  readonly residual: boolean;
+  readonly activation: 'none' | 'relu';
+}
+
+/** y = activation(conv(x, weight) + bias + residual); inputs x, weight and, as the attributes say, bias and residual. */
+export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
+  name: 'conv2d',
+
+  outputs(inputs, attributes) {
+    const { weight, bias, residual } = operands(inputs, attributes);
+    const shape = convShape(at(inputs, 0), weight, attributes);
+    if (bias && !sameShape(bias.shape, [shape[1]])) {
+      throw new UsageError(`conv2d: the bias must be [${shape[1]}], not ${formatShape(bias.shape)}`);
+    }
+    if (residual && !sameShape(residual.shape, shape)) {
+      throw new UsageError(
+        `conv2d: the residual is ${formatShape(residual.shape)}, but the result is ${formatShape(shape)}`,
+      );
+    }
+    return [{ shape, order: CHANNELS_LAST }];
+  },
+
+  layouts: (_inputs, { bias, residual }) => [
+    CHANNELS_LAST,
+    WEIGHT_ORDER,
+    ...(bias ? [[0]] : []),
+    ...(residual ? [CHANNELS_LAST] : []),
+  ],
+
+  host({ inputs, outputs: [y], attributes }) {
+    if (!y) return;
+    const { x, weight, bias, residual } = operands(inputs, attributes);
+    gatherConvolution(forwardGather(x, weight, y, attributes), x.data, weight.data, y.data, {
+      bias: bias?.data,
+      residual: residual?.data,
+      relu: attributes.activation === 'relu',
+    });
+  },
+
+  webgpu({ inputs, outputs: [y], attributes }) {
+    if (!y) return [];
+    const { x, weight } = operands(inputs, attributes);
+    return [gatherProgram(forwardGather(x, weight, y, attributes), attributes)];
+  },
+};
+
+/** The inputs by name: the optional ones follow in a fixed order. */
+function operands<T extends TensorSpec>(
+  inputs: readonly T[],
+  attributes: { readonly bias: boolean; readonly residual: boolean },
+) {
+  const [x, weight, ...optional] = inputs;
+  if (!x || !weight) throw new RangeError('conv2d has an input and a weight');
+  const bias = attributes.bias ? optional[0] : undefined;
+  const residual = attributes.residual ? optional[attributes.bias ? 1 : 0] : undefined;
+  return { x, weight, bias, residual };
+}
+
+export interface InputGradientAttributes extends ConvGeometry {
+  /** Height and width of the convolution's input. */
+  readonly size: Pair;
+}
+
+/** The gradient of a convolution with respect to its input: inputs are the cotangent [N,out,oh,ow] and the weight. */
+export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes> = {
+  name: 'conv2dInputGradient',
+
+  outputs([cotangent, weight], { size, groups }) {
+    if (!cotangent || !weight) return [];
+    return [{ shape: [at(cotangent.shape, 0), at(weight.shape, 1) * groups, ...size], order: CHANNELS_LAST }];
+  },
+
+  layouts: () => [CHANNELS_LAST, TRANSPOSED_WEIGHT_ORDER],
+
+  host({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
+    if (!cotangent || !weight || !dx) return;
+    const conv = inputGradientGather(cotangent, weight, dx, attributes);
+    gatherConvolution(conv, cotangent.data, weight.data, dx.data, { relu: false });
+  },
+
+  webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
+    if (!cotangent || !weight || !dx) return [];
+    const conv = inputGradientGather(cotangent, weight, dx, attributes);
+    return [gatherProgram(conv, { bias: false, residual: false, activation: 'none' })];
+  },
+};
+
+function gatherProgram(
+  conv: GatherConvolution,
+  { bias, residual, activation }: Pick<Conv2dAttributes, 'bias' | 'residual' | 'activation'>,
+): WgslProgram {
+  const { transposed } = conv;
+  const columns = conv.columns % 4 === 0 ? 4 : 1;
+  const vector = columns === 4 ? 'vec4f' : 'f32';
+  const pixels = conv.batch * conv.target[0] * conv.target[1];
+  const threads = ((conv.groups * conv.columns) / columns) * Math.ceil(pixels / PIXELS);
+  return {
+    key: `conv2d/gather/${columns}${transposed ? '/transposed' : ''}${bias ? '/bias' : ''}${residual ? '/residual' : ''}`,
+    code: () => gatherConvolutionWgsl({ columns, transposed, bias, residual }),
+    bindings: [
+      { name: 'source', type: 'f32', operand: { input: 0 } },
+      { name: 'w', type: vector, operand: { input: 1 } },
+      ...(bias ? [{ name: 'bias', type: vector, operand: { input: 2 } }] : []),
+      ...(residual ? [{ name: 'residual', type: vector, operand: { input: bias ? 3 : 2 } }] : []),
+      { name: 'y', type: vector, operand: { output: 0 } },
+    ],
+    uniforms: [
+      ['threads', 'u32', threads],
+      ['pixels', 'u32', pixels],
+      ['rows', 'u32', conv.rows],
+      ['columns', 'u32', conv.columns],
+      ['tap_stride', 'u32', conv.tapStride],
+      ['row_stride', 'u32', conv.rowStride],
+      ['row_offset', 'u32', conv.rowOffset],
+      ['column_offset', 'u32', conv.columnOffset],
+      ['relu', 'u32', activation === 'relu' ? 1 : 0],
+      ['groups', 'u32', conv.groups],
+      ...pairUniforms({ source: conv.source, target: conv.target, kernel: conv.kernel }),
+      ...pairUniforms({ stride: conv.stride, padding: conv.padding, dilation: conv.dilation }),
+    ],
+    workgroups: linearGrid(threads),
+  };
+}
+
+function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {
+  return Object.entries(pairs).flatMap(([name, [h, w]]): Uniform[] => [
+    [`${name}_h`, 'u32', h],
+    [`${name}_w`, 'u32', w],
+  ]);
+}
+
+export interface WeightGradientAttributes extends ConvGeometry {
+  /** Height and width of the kernel. */
+  readonly kernel: Pair;
+}
+
+/** The gradients of K scores with respect to a convolution's weight: inputs are x [N,in,h,w] and the cotangent [K,N,out,oh,ow]. */
+export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttributes> = {
+  name: 'conv2dWeightGradient',
+
+  outputs([x, cotangent], { kernel, groups }) {
+    if (!x || !cotangent) return [];
+    const shape = [at(cotangent.shape, 0), at(cotangent.shape, 2), at(x.shape, 1) / groups, ...kernel];
+    return [{ shape, order: [0, 3, 4, 2, 1] }];
+  },
+
+  layouts: () => [CHANNELS_LAST, BATCHED_CHANNELS_LAST],
+
+  host({ inputs: [x, cotangent], outputs: [dw], attributes }) {
+    if (!x || !cotangent || !dw) return;
+    weightGradient(weightGradientShape(x, cotangent, attributes), attributes, x.data, cotangent.data, dw.data);
+  },
+
+  webgpu({ inputs: [x, cotangent], outputs: [dw], attributes }) {
+    if (!x || !cotangent || !dw) return [];
+    const { k, batch, size, target, kernel, rows, out } = weightGradientShape(x, cotangent, attributes);
+    const { stride, padding, dilation, groups } = attributes;
+    const threads = k * kernel[0] * kernel[1] * rows * out;
+    return [
+      {
+        key: 'conv2d/weight-gradient',
+        code: () => weightGradientWgsl,
+        bindings: [
+          { name: 'x', type: 'f32', operand: { input: 0 } },
+          { name: 'cotangent', type: 'f32', operand: { input: 1 } },
+          { name: 'dw', type: 'f32', operand: { output: 0 } },
+        ],
+        uniforms: [
+          ['threads', 'u32', threads],
+          ['batch', 'u32', batch],
+          ['rows', 'u32', rows],
+          ['channels', 'u32', out],
+          ['groups', 'u32', groups],
+          ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
+        ],
+        workgroups: linearGrid(threads),
+      },
+    ];
+  },
+};
+
+function weightGradientShape(x: TensorSpec, cotangent: TensorSpec, { kernel, groups }: WeightGradientAttributes) {
+  const [batch, channels, h, w] = dims(x.shape);
+  const [k, , out, oh] = dims(cotangent.shape);
+  const target: Pair = [oh, at(cotangent.shape, 4)];
+  return { k, batch, size: [h, w] as const, target, kernel, rows: channels / groups, out };
+}
+
+export interface Conv2dOptions {
+  /** [out] */
+  readonly bias?: Tensor | undefined;
+  /** Added before the activation; the shape of the result. */
+  readonly residual?: Tensor | undefined;
+  readonly stride?: number | Pair;
+  readonly padding?: number | Pair;
+  readonly dilation?: number | Pair;
+  readonly groups?: number;
+  readonly activation?: 'none' | 'relu';
+}
+
+/**
+ * The 2-D cross-correlation that deep learning calls convolution, as `torch.nn.functional.conv2d`, with what usually
+ * follows it fused: activation(conv(x, weight) + bias + residual).
+ *
+ * @param x [N, in, H, W]
+ * @param weight [out, in/groups, kh, kw]
+ * @returns [N, out, oh, ow], channels-last in memory
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { bias, residual, stride = 1, padding = 0, dilation = 1, groups = 1, activation = 'none' } = options;
+  const inputs = [x, weight, bias, residual].filter((input) => input !== undefined);
+  return applySingle(conv2dDefinition, inputs, {
+    stride: pair(stride),
+    padding: pair(padding),
+    dilation: pair(dilation),
+    groups,
+    activation,
+    bias: bias !== undefined,
+    residual: residual !== undefined,
+  });
+}

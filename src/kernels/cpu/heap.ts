@@ -1,0 +1,134 @@
+import { DeviceError } from '../../errors.ts';
+import type { Block } from '../../tensor/memory.ts';
+import { at } from '../../tensor/shape.ts';
+
+const PAGE = 65536;
+/** 4 GiB, all that a 32-bit address reaches. */
+const MAX_PAGES = 65536;
+/** A cache line: no two blocks share one, and vector loads are aligned. */
+const ALIGNMENT = 64;
+
+/** A range of the heap, in bytes. */
+export class HeapBlock implements Block {
+  readonly start: number;
+  readonly bytes: number;
+
+  constructor(start: number, bytes: number) {
+    this.start = start;
+    this.bytes = bytes;
+  }
+}
+
+/**
+ * The memory of the CPU device: one WebAssembly memory, shared between threads where the host allows it, with a list of
+ * free ranges. A range is taken where it fits best and merges with its free neighbours when it comes back.
+ */
+export class Heap {
+  readonly #memory: WebAssembly.Memory;
+  /** Free ranges by rising address; no two touch. */
+  #free: { start: number; end: number }[] = [];
+  #live = 0;
+  #blocks = 0;
+
+  constructor() {
+    this.#memory = newMemory();
+    // Address 0 is left out, so that no block looks like a null pointer.
+    this.#free.push({ start: ALIGNMENT, end: this.#memory.buffer.byteLength });
+  }
+
+  /** Valid until the memory grows: ask again for each kernel. */
+  get buffer(): ArrayBufferLike {
+    return this.#memory.buffer;
+  }
+
+  get live(): number {
+    return this.#live;
+  }
+
+  get blocks(): number {
+    return this.#blocks;
+  }
+
+  get pooled(): number {
+    return this.#free.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
+  allocate(bytes: number): HeapBlock {
+    const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    let index = this.#bestFit(size);
+    if (index < 0) {
+      this.#grow(size);
+      index = this.#bestFit(size);
+    }
+    const range = at(this.#free, index);
+    const block = new HeapBlock(range.start, size);
+    range.start += size;
+    if (range.start === range.end) this.#free.splice(index, 1);
+    this.#live += size;
+    this.#blocks += 1;
+    return block;
+  }
+
+  release({ start, bytes }: HeapBlock): void {
+    this.#live -= bytes;
+    this.#blocks -= 1;
+    this.#insert(start, start + bytes);
+  }
+
+  #bestFit(size: number): number {
+    let best = -1;
+    let slack = Number.POSITIVE_INFINITY;
+    for (const [i, { start, end }] of this.#free.entries()) {
+      const left = end - start - size;
+      if (left >= 0 && left < slack) {
+        best = i;
+        slack = left;
+      }
+    }
+    return best;
+  }
+
+  #insert(start: number, end: number): void {
+    let i = this.#free.findIndex((range) => range.start > start);
+    if (i < 0) i = this.#free.length;
+    this.#free.splice(i, 0, { start, end });
+    this.#merge(i);
+    if (i > 0) this.#merge(i - 1);
+  }
+
+  /** Joins range i with the one behind it if they touch. */
+  #merge(i: number): void {
+    const range = at(this.#free, i);
+    const behind = this.#free[i + 1];
+    if (behind?.start !== range.end) return;
+    range.end = behind.end;
+    this.#free.splice(i + 1, 1);
+  }
+
+  #grow(size: number): void {
+    const end = this.#memory.buffer.byteLength;
+    // A quarter more than asked for, so that a network's first run grows the memory a few times only.
+    const wanted = Math.ceil(Math.max(size, end / 4) / PAGE);
+    const available = MAX_PAGES - end / PAGE;
+    const needed = Math.ceil(size / PAGE);
+    try {
+      if (needed > available) throw new RangeError('beyond 4 GiB');
+      this.#memory.grow(Math.min(wanted, available));
+    } catch (cause) {
+      throw new DeviceError(
+        `the CPU device is out of memory: ${size} bytes more than the ${this.#live} in use do not fit into 4 GiB; use a smaller image or batch`,
+        { cause },
+      );
+    }
+    this.#insert(end, this.#memory.buffer.byteLength);
+  }
+}
+
+function newMemory(): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES, shared: true });
+  } catch {
+    // A page that is not cross-origin isolated, or a host that cannot reserve the address space.
+    return new WebAssembly.Memory({ initial: 16 });
+  }
+}

@@ -1,0 +1,42 @@
+import { DeviceError, UsageError } from '../errors.ts';
+import { CpuDevice } from './cpu/device.ts';
+import type { Device } from './device.ts';
+import { findAdapter, isSoftware, openAdapter } from './webgpu/adapter.ts';
+
+export const DEVICE_CHOICES = ['auto', 'webgpu', 'cpu'] as const;
+export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
+
+/** A device that was opened, and why it was this one. */
+export interface OpenedDevice {
+  readonly device: Device;
+  readonly reason: string;
+}
+
+/**
+ * Opens a device. `auto` takes a hardware GPU if there is one, otherwise the CPU.
+ * @throws DeviceError when `webgpu` is asked for and there is no adapter
+ */
+export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedDevice> {
+  if (!DEVICE_CHOICES.includes(choice))
+    throw new UsageError(`device "${choice}" is unknown; use ${DEVICE_CHOICES.join(', ')}`);
+  if (choice === 'cpu') return { device: new CpuDevice(), reason: 'asked for' };
+  const search = await findAdapter();
+  if (choice === 'webgpu') {
+    if (!search.found) throw new DeviceError(`no WebGPU device: ${search.reason}; or use --device cpu`);
+    return { device: await openAdapter(search.adapter, search.release), reason: 'asked for' };
+  }
+  if (!search.found) return { device: new CpuDevice(), reason: `no WebGPU adapter (${search.reason})` };
+  if (!isSoftware(search.adapter)) {
+    return { device: await openAdapter(search.adapter, search.release), reason: 'a hardware GPU' };
+  }
+  search.release();
+  return {
+    device: new CpuDevice(),
+    reason: `the only WebGPU adapter is software (${search.adapter.info.description})`,
+  };
+}
+
+/** `openDevice` for those who do not ask for the reason. */
+export async function createDevice(choice: DeviceChoice = 'auto'): Promise<Device> {
+  return (await openDevice(choice)).device;
+}

@@ -1,0 +1,48 @@
+import { UsageError } from '../errors.ts';
+import { type AxisOrder, denseLayout } from '../tensor/layout.ts';
+import { type HostData, Storage } from '../tensor/memory.ts';
+import type { Scope } from '../tensor/scope.ts';
+import { formatShape, type Shape, sizeOf } from '../tensor/shape.ts';
+import { rearrange, Tensor } from '../tensor/tensor.ts';
+import type { Device } from './device.ts';
+
+export interface UploadOptions {
+  /** Order of the axes in memory, from the outermost; row-major when left out. */
+  readonly order?: AxisOrder;
+  readonly scope?: Scope;
+  /** The content never changes: kernels may keep copies in their own layout beside it. */
+  readonly constant?: boolean;
+}
+
+/** A tensor with the given values (row-major): float32 from a Float32Array or plain numbers, int32 from an Int32Array. */
+export function tensor(
+  device: Device,
+  values: HostData | readonly number[],
+  shape: Shape,
+  options: UploadOptions = {},
+): Tensor {
+  if (shape.some((size) => !Number.isInteger(size) || size < 0))
+    throw new UsageError(`${formatShape(shape)} is not a shape`);
+  if (values.length !== sizeOf(shape)) {
+    throw new UsageError(
+      `${values.length} values do not fill a tensor of shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
+    );
+  }
+  const data = values instanceof Float32Array || values instanceof Int32Array ? values : Float32Array.from(values);
+  const { order, scope, constant = false } = options;
+  const storage = new Storage(device, 4 * data.length);
+  device.write(storage.block, order ? rearrange(data, shape, order) : data);
+  if (constant) storage.freeze();
+  const dtype = data instanceof Int32Array ? 'int32' : 'float32';
+  return new Tensor(storage, denseLayout(shape, order), { dtype, scope });
+}
+
+/** A float32 tensor with the same value everywhere. */
+export function full(device: Device, shape: Shape, value: number, scope?: Scope): Tensor {
+  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape, scope ? { scope } : {});
+}
+
+/** A scalar. */
+export function scalar(device: Device, value: number, scope?: Scope): Tensor {
+  return full(device, [], value, scope);
+}

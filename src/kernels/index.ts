@@ -1,0 +1,36 @@
+export { argmax } from './argmax/index.ts';
+export { assemble, concat, pad } from './assemble/index.ts';
+export { type BatchNormOptions, batchNorm } from './batch-norm/index.ts';
+export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
+export { channelsLast, contiguous } from './copy/index.ts';
+export { full, scalar, tensor, type UploadOptions } from './create.ts';
+export { createDevice, DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from './create-device.ts';
+export { type Device, deviceOf } from './device.ts';
+export { linear, matmul } from './matmul/index.ts';
+export {
+  abs,
+  add,
+  div,
+  elu,
+  equal,
+  exp,
+  gelu,
+  log,
+  maximum,
+  mul,
+  multiplyAdd,
+  multiplyAddRelu,
+  neg,
+  relu,
+  rsqrt,
+  sigmoid,
+  sqrt,
+  sub,
+  where,
+} from './pointwise/index.ts';
+export { adaptiveAvgPool2d, avgPool2d, globalAvgPool2d, maxPool2d } from './pool/index.ts';
+export { max, mean, sum } from './reduce/index.ts';
+export { type ResizeMode, resize } from './resize/index.ts';
+export { logSoftmax, softmax } from './softmax/index.ts';
+export { topk } from './topk/index.ts';
+export { expand, reshape, select, slice, transpose } from './view/index.ts';

@@ -1,0 +1,194 @@
+import { UsageError } from '../../errors.ts';
+import { expandLayout, type Layout, type TensorSpec } from '../../tensor/layout.ts';
+import { at, broadcastShapes, formatShape, type Shape, sizeOf } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
+import type { HostOperand } from '../device.ts';
+import { applySingle, type OpDefinition } from '../op.ts';
+import { add } from '../pointwise/index.ts';
+import { reshape, transpose } from '../view/index.ts';
+import { linearGrid, type Uniform, WORKGROUP } from '../webgpu/program.ts';
+import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
+
+export interface MatmulAttributes {
+  /** The shader on WebGPU; by the sizes when left out. Tests ask for either. */
+  readonly shader?: 'tile' | 'split';
+}
+
+/** y = a b, matrix by matrix over the broadcast batch axes. Any strides will do, so nothing is ever copied. */
+export const matmulDefinition: OpDefinition<MatmulAttributes> = {
+  name: 'matmul',
+
+  outputs([a, b]) {
+    if (!a || !b) return [];
+    return [{ shape: [...batchShape(a, b), at(a.shape, a.shape.length - 2), at(b.shape, b.shape.length - 1)] }];
+  },
+
+  host({ inputs: [a, b], outputs: [y] }) {
+    if (!a || !b || !y) return;
+    iterate(batchSpace(y, a, b), ([toY = 0, fromA = 0, fromB = 0]) => {
+      multiply(matrixOf(y, toY), matrixOf(a, fromA), matrixOf(b, fromB));
+    });
+  },
+
+  webgpu({ inputs: [a, b], outputs: [y], attributes: { shader } }) {
+    if (!a || !b || !y) return [];
+    const batch = batchSpace(y, a, b);
+    const [rows, columns] = lastTwo(y.shape);
+    const rowTiles = Math.ceil(rows / TILE);
+    const columnTiles = Math.ceil(columns / TILE);
+    const count = batch.count * rowTiles * columnTiles;
+    const split = shader ? shader === 'split' : gainsFromSplit(rowTiles, b);
+    return [
+      {
+        key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
+        code: () => (split ? splitShader : tileShader)(batch),
+        bindings: [
+          { name: 'a', type: 'f32', operand: { input: 0 } },
+          { name: 'b', type: 'f32', operand: { input: 1 } },
+          { name: 'y', type: 'f32', operand: { output: 0 } },
+        ],
+        uniforms: [
+          ['count', 'u32', count],
+          ...addressingUniforms(batch, OPERANDS),
+          ['rows', 'u32', rows],
+          ['columns', 'u32', columns],
+          ['depth', 'u32', at(b.shape, b.shape.length - 2)],
+          ['row_tiles', 'u32', rowTiles],
+          ['column_tiles', 'u32', columnTiles],
+          ...[y, a, b].flatMap((operand, i) => strideUniforms(at(OPERANDS, i), operand)),
+        ],
+        workgroups: linearGrid(split ? count * WORKGROUP : count),
+      },
+    ];
+  },
+};
+
+/** Few rows make too few tiles for a GPU; a workgroup for each reads b well where the columns of b are contiguous. */
+function gainsFromSplit(rowTiles: number, b: TensorSpec): boolean {
+  const [depth] = lastTwo(b.shape);
+  const [rowStride] = lastTwo(b.strides);
+  return rowTiles <= 2 && rowStride === 1 && depth >= 4 * WORKGROUP;
+}
+
+function strideUniforms(name: string, { strides }: TensorSpec): Uniform[] {
+  const [rowStride, columnStride] = lastTwo(strides);
+  return [
+    [`${name}_row_stride`, 'u32', rowStride],
+    [`${name}_column_stride`, 'u32', columnStride],
+  ];
+}
+
+function lastTwo(list: readonly number[]): [number, number] {
+  return [at(list, list.length - 2), at(list, list.length - 1)];
+}
+
+function batchShape(a: TensorSpec, b: TensorSpec): number[] {
+  return broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+}
+
+/** The loops over the matrices of a batch; the addresses are those of their first elements. */
+function batchSpace(y: Layout, a: Layout, b: Layout): IterationSpace {
+  const batch = y.shape.slice(0, -2);
+  return iterationSpace(
+    [y, a, b].map(({ shape, strides, offset }) =>
+      expandLayout({ shape: shape.slice(0, -2), strides: strides.slice(0, -2), offset }, batch),
+    ),
+  );
+}
+
+interface Matrix {
+  readonly data: HostOperand['data'];
+  readonly offset: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowStride: number;
+  readonly columnStride: number;
+}
+
+function matrixOf({ data, shape, strides }: HostOperand, offset: number): Matrix {
+  const [rows, columns] = lastTwo(shape);
+  const [rowStride, columnStride] = lastTwo(strides);
+  return { data, offset, rows, columns, rowStride, columnStride };
+}
+
+/**
+ * y = a b, four columns at a time: each element of a that is read serves four sums. The arrays are indexed without `at`,
+ * which meets arrays of every kind and would make this five times slower.
+ */
+function multiply(y: Matrix, a: Matrix, b: Matrix): void {
+  const { data: aData, columns: depth, columnStride: aStep } = a;
+  const { data: bData, rowStride: bStep } = b;
+  const lastColumn = y.columns - 1;
+  for (let n = 0; n < y.columns; n += 4) {
+    // At the edge the last column is computed repeatedly.
+    const [n1, n2, n3] = [Math.min(n + 1, lastColumn), Math.min(n + 2, lastColumn), Math.min(n + 3, lastColumn)];
+    const b0 = b.offset + n * b.columnStride;
+    const b1 = b.offset + n1 * b.columnStride;
+    const b2 = b.offset + n2 * b.columnStride;
+    const b3 = b.offset + n3 * b.columnStride;
+    for (let m = 0; m < y.rows; m++) {
+      let sum0 = 0;
+      let sum1 = 0;
+      let sum2 = 0;
+      let sum3 = 0;
+      let fromA = a.offset + m * a.rowStride;
+      let fromB = 0;
+      for (let k = 0; k < depth; k++) {
+        const value = aData[fromA] ?? 0;
+        sum0 += value * (bData[b0 + fromB] ?? 0);
+        sum1 += value * (bData[b1 + fromB] ?? 0);
+        sum2 += value * (bData[b2 + fromB] ?? 0);
+        sum3 += value * (bData[b3 + fromB] ?? 0);
+        fromA += aStep;
+        fromB += bStep;
+      }
+      const to = y.offset + m * y.rowStride;
+      y.data[to + n * y.columnStride] = sum0;
+      y.data[to + n1 * y.columnStride] = sum1;
+      y.data[to + n2 * y.columnStride] = sum2;
+      y.data[to + n3 * y.columnStride] = sum3;
+    }
+  }
+}
+
+/**
+ * The matrix product over the last two axes; the axes before them broadcast.
+ * @param a [..., M, K]
+ * @param b [..., K, N]
+ * @returns [..., M, N]
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.rank < 2 || b.rank < 2 || a.shape.at(-1) !== b.shape.at(-2)) {
+    throw mismatch('matmul', a.shape, b.shape, '[..., M, K] and [..., K, N]');
+  }
+  return applySingle(matmulDefinition, [a, b], {});
+}
+
+/**
+ * y = x weight^T + bias, a fully connected layer.
+ * @param x [..., in]
+ * @param weight [out, in], as PyTorch stores it
+ * @param bias [out]
+ * @returns [..., out]
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const [out = 0, features = 0] = weight.shape;
+  if (weight.rank !== 2 || x.shape.at(-1) !== features) {
+    throw mismatch('linear', x.shape, weight.shape, '[..., in] and [out, in]');
+  }
+  if (bias && (bias.rank !== 1 || bias.shape[0] !== out)) {
+    throw mismatch('linear', weight.shape, bias.shape, '[out, in] and [out] for weight and bias');
+  }
+  const leading = x.shape.slice(0, -1);
+  using rows = reshape(x, [sizeOf(leading), features]);
+  using columns = transpose(weight);
+  using product = matmul(rows, columns);
+  if (!bias) return reshape(product, [...leading, out]);
+  using shifted = add(product, bias);
+  return reshape(shifted, [...leading, out]);
+}
+
+function mismatch(op: string, a: Shape, b: Shape, wanted: string): UsageError {
+  return new UsageError(`${op}: shapes ${formatShape(a)} and ${formatShape(b)} do not fit; they must be ${wanted}`);
+}

@@ -1,0 +1,160 @@
+import { UsageError } from '../errors.ts';
+import {
+  type AxisOrder,
+  type DType,
+  denseLayout,
+  isDense,
+  type Layout,
+  physicalOrder,
+  type TensorSpec,
+} from '../tensor/layout.ts';
+import { Storage } from '../tensor/memory.ts';
+import { innermostScope } from '../tensor/scope.ts';
+import { type Shape, sizeOf } from '../tensor/shape.ts';
+import { type Recorder, Tensor } from '../tensor/tensor.ts';
+import { copyKernel } from './copy/kernel.ts';
+import { type Device, deviceOf, type Kernel, type Operand } from './device.ts';
+
+/** What an op makes: shape, element type, and the order of its axes in memory (row-major when left out). */
+export interface OutputSpec {
+  readonly shape: Shape;
+  readonly dtype?: DType;
+  readonly order?: AxisOrder;
+}
+
+/** An op that computes: all that there is to know of it, apart from its gradient (see `src/kernels/gradients.ts`). */
+export interface OpDefinition<Attributes> extends Kernel<Attributes> {
+  readonly name: string;
+  /** Shapes of the results. Throws a UsageError when the inputs do not fit each other or the attributes. */
+  outputs(inputs: readonly TensorSpec[], attributes: Attributes): readonly OutputSpec[];
+  /**
+   * The order of axes in which the kernels want each input to lie densely in memory; undefined where any strides will do.
+   * Inputs that lie otherwise are copied first; the copies of weights are kept (they are 'prepacked').
+   */
+  layouts?(inputs: readonly TensorSpec[], attributes: Attributes): readonly (AxisOrder | undefined)[];
+}
+
+/** An op that only looks at the same storage differently. */
+export interface ViewDefinition<Attributes> {
+  readonly name: string;
+  /** The new layout, or undefined where the input has to be made row-major first. */
+  view(input: TensorSpec, attributes: Attributes): Layout | undefined;
+}
+
+/** Runs an op. Results belong to the innermost scope of the inputs and are recorded by the recorder of the inputs. */
+export function apply<Attributes>(
+  definition: OpDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): Tensor[] {
+  const device = commonDevice(definition.name, inputs);
+  const specs = definition.outputs(inputs, attributes);
+  const orders = definition.layouts?.(inputs, attributes) ?? [];
+  const scope = innermostScope(inputs);
+  const recorder = commonRecorder(inputs);
+
+  const temporaries: Storage[] = [];
+  const operands = inputs.map((input, i) => arrange(input, orders[i], temporaries));
+  const outputs: Tensor[] = [];
+  try {
+    for (const { shape, order, dtype = 'float32' } of specs) {
+      const storage = new Storage(device, 4 * sizeOf(shape));
+      outputs.push(new Tensor(storage, denseLayout(shape, order), { dtype, scope, recorder }));
+    }
+    if (outputs.some(({ size }) => size > 0)) device.run(definition, operands, outputs.map(operandOf), attributes);
+  } catch (error) {
+    for (const output of outputs) output.dispose();
+    throw error;
+  } finally {
+    for (const storage of temporaries) storage.release();
+  }
+  recorder?.record({ op: definition.name, attributes, inputs, outputs });
+  return outputs;
+}
+
+/** `apply` for the many ops with one result. */
+export function applySingle<Attributes>(
+  definition: OpDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): Tensor {
+  const [output] = apply(definition, inputs, attributes);
+  if (!output) throw new RangeError(`op ${definition.name} has no output`);
+  return output;
+}
+
+/** Runs a view op: no kernel, unless the input must be copied first. */
+export function applyView<Attributes>(
+  definition: ViewDefinition<Attributes>,
+  input: Tensor,
+  attributes: Attributes,
+): Tensor {
+  const scope = innermostScope([input]);
+  const layout = definition.view(input, attributes);
+  let output: Tensor;
+  if (layout) {
+    output = input.alias({ layout });
+  } else {
+    const dense = denseLayout(input.shape);
+    const storage = copyTo(input, dense);
+    const copied = definition.view({ ...dense, dtype: input.dtype }, attributes);
+    if (!copied) throw new RangeError(`op ${definition.name} has no view of a row-major tensor`);
+    output = new Tensor(storage, copied, { dtype: input.dtype, scope, recorder: input.recorder });
+  }
+  input.recorder?.record({ op: definition.name, attributes, inputs: [input], outputs: [output] });
+  return output;
+}
+
+function operandOf(tensor: Tensor): Operand {
+  const { shape, strides, offset, dtype, storage } = tensor;
+  return { shape, strides, offset, dtype, block: storage.block };
+}
+
+/** The tensor as a kernel wants it. What had to be made for this call only is added to `temporaries`. */
+function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Storage[]): Operand {
+  if (!order || isDense(input, order)) return operandOf(input);
+  const layout = denseLayout(input.shape, order);
+  const { storage, dtype } = input;
+  if (!storage.frozen) {
+    const copy = copyTo(input, layout);
+    temporaries.push(copy);
+    return { ...layout, dtype, block: copy.block };
+  }
+  const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
+  const packed = storage.packed.get(key) ?? copyTo(input, layout);
+  storage.packed.set(key, packed);
+  return { ...layout, dtype, block: packed.block };
+}
+
+/** The values of `input` in a new storage that has the given layout. */
+function copyTo(input: Tensor, layout: Layout): Storage {
+  const device = deviceOf(input);
+  const storage = new Storage(device, 4 * sizeOf(layout.shape));
+  device.run(copyKernel, [operandOf(input)], [{ ...layout, dtype: input.dtype, block: storage.block }], undefined);
+  return storage;
+}
+
+/** The order of axes for the result of an elementwise op: that of the largest input, which decides the memory traffic. */
+export function elementwiseOrder(inputs: readonly TensorSpec[], shape: Shape): AxisOrder {
+  const full = inputs.find((input) => sizeOf(input.shape) === sizeOf(shape) && input.shape.length === shape.length);
+  return full ? physicalOrder(full) : shape.map((_, axis) => axis);
+}
+
+function commonDevice(op: string, inputs: readonly Tensor[]): Device {
+  const [first, ...others] = inputs;
+  if (!first) throw new UsageError(`${op} needs at least one tensor`);
+  const other = others.find(({ memory }) => memory !== first.memory);
+  if (other) {
+    throw new UsageError(
+      `${op} got tensors on ${first.memory.name} and on ${other.memory.name}; upload both to one device`,
+    );
+  }
+  return deviceOf(first);
+}
+
+function commonRecorder(inputs: readonly Tensor[]): Recorder | undefined {
+  const recorders = new Set(inputs.flatMap(({ recorder }) => (recorder ? [recorder] : [])));
+  if (recorders.size > 1)
+    throw new UsageError('tensors of two different tapes meet in one op; finish one gradient before the next');
+  return [...recorders][0];
+}

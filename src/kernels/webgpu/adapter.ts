@@ -1,0 +1,67 @@
+import { DeviceError, messageOf } from '../../errors.ts';
+import { WebGpuDevice } from './device.ts';
+
+/** An adapter that was found, or why there is none. */
+export type AdapterSearch =
+  | { readonly found: true; readonly adapter: GPUAdapter; readonly release: () => void }
+  | { readonly found: false; readonly reason: string };
+
+/** Looks for a WebGPU adapter: in a page or Deno `navigator.gpu`, in Node the optional package `webgpu`. */
+export async function findAdapter(): Promise<AdapterSearch> {
+  const source = await findGpu();
+  if (!source.found) return source;
+  try {
+    const adapter = await source.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (adapter) return { found: true, adapter, release: source.release };
+    source.release();
+    return { found: false, reason: 'WebGPU is there, but no adapter: install a Vulkan, Metal or Direct3D 12 driver' };
+  } catch (error) {
+    source.release();
+    return { found: false, reason: `asking WebGPU for an adapter failed: ${messageOf(error)}` };
+  }
+}
+
+type GpuSearch = { found: true; gpu: GPU; release: () => void } | { found: false; reason: string };
+
+/** Instances of the `webgpu` package in use. Dawn crashes if one is collected while its devices live. */
+const instances = new Set<GPU>();
+
+async function findGpu(): Promise<GpuSearch> {
+  const ambient = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (ambient) return { found: true, gpu: ambient, release: () => {} };
+  if (typeof process === 'undefined' || !process.versions?.node) {
+    return {
+      found: false,
+      reason: 'this browser has no navigator.gpu; use a current Chrome, Edge, Safari or Firefox on an https page',
+    };
+  }
+  try {
+    const { create } = await import('webgpu');
+    const gpu = create([]);
+    instances.add(gpu);
+    return { found: true, gpu, release: () => instances.delete(gpu) };
+  } catch (error) {
+    return {
+      found: false,
+      reason: `the package "webgpu" cannot be loaded (npm install webgpu@0.6.2): ${messageOf(error)}`,
+    };
+  }
+}
+
+/** Whether an adapter computes on the CPU, like lavapipe, SwiftShader or WARP. */
+export function isSoftware({ info }: GPUAdapter): boolean {
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
+}
+
+/** A device of an adapter, with the adapter's own limits on buffers. */
+export async function openAdapter(adapter: GPUAdapter, release: () => void): Promise<WebGpuDevice> {
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  try {
+    const gpu = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+    return new WebGpuDevice(gpu, adapter.info, release);
+  } catch (error) {
+    release();
+    throw new DeviceError(`the WebGPU adapter refuses a device: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,72 @@
+import { DeviceError } from '../../errors.ts';
+import type { Block, MemoryReport } from '../../tensor/memory.ts';
+
+/** GPUBufferUsage of the WebGPU specification; Node has no such global. */
+const MAP_READ = 0x1;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+const UNIFORM = 0x40;
+const STORAGE = 0x80;
+export const BUFFER_USAGE = { MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE };
+
+/** A buffer on the GPU. */
+export class GpuBlock implements Block {
+  readonly bytes: number;
+  readonly buffer: GPUBuffer;
+
+  constructor(bytes: number, buffer: GPUBuffer) {
+    this.bytes = bytes;
+    this.buffer = buffer;
+  }
+}
+
+/**
+ * Buffers by size class, reused from run to run. Commands of one queue run in order, so a buffer may be handed out again
+ * as soon as it is released, even when commands that use it have not run yet.
+ */
+export class BufferPool {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, GPUBuffer[]>();
+  #live = 0;
+  #blocks = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  allocate(bytes: number): GpuBlock {
+    const limit = Math.min(this.#device.limits.maxBufferSize, this.#device.limits.maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new DeviceError(
+        `a tensor of ${bytes} bytes is larger than this adapter's limit of ${limit} bytes; use a smaller image or batch, or --device cpu`,
+      );
+    }
+    const size = sizeClass(bytes, limit);
+    const buffer =
+      this.#free.get(size)?.pop() ?? this.#device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+    this.#live += size;
+    this.#blocks += 1;
+    return new GpuBlock(size, buffer);
+  }
+
+  release({ bytes, buffer }: GpuBlock): void {
+    this.#live -= bytes;
+    this.#blocks -= 1;
+    const free = this.#free.get(bytes) ?? [];
+    free.push(buffer);
+    this.#free.set(bytes, free);
+  }
+
+  report(): MemoryReport {
+    let pooled = 0;
+    for (const [bytes, buffers] of this.#free) pooled += bytes * buffers.length;
+    return { live: this.#live, pooled, blocks: this.#blocks };
+  }
+}
+
+/** Four size classes for each power of two: at most a fifth of a buffer is unused. */
+function sizeClass(bytes: number, limit: number): number {
+  const needed = Math.max(bytes, 256);
+  const step = 2 ** Math.max(6, Math.floor(Math.log2(needed)) - 2);
+  return Math.min(Math.ceil(needed / step) * step, limit - (limit % 4));
+}

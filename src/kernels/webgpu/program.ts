@@ -1,0 +1,48 @@
+/** A value that a shader reads from its uniform buffer. */
+export type Uniform = readonly [name: string, type: 'u32' | 'i32' | 'f32', value: number];
+
+/**
+ * One dispatch of one shader. `code` is the shader without its declarations: the device writes the bindings
+ * (in the order of `bindings`) and the uniforms (as `u.<name>`) in front of it.
+ */
+export interface WgslProgram {
+  /** Names the code: two programs with equal keys must have equal code. */
+  readonly key: string;
+  /** Made only when no pipeline of this key exists yet. */
+  readonly code: () => string;
+  readonly bindings: readonly Binding[];
+  readonly uniforms: readonly Uniform[];
+  /** Numbers of workgroups in x, y, z. */
+  readonly workgroups: readonly [number, number, number];
+}
+
+export interface Binding {
+  /** How the shader calls it. */
+  readonly name: string;
+  /** The element type in WGSL, `f32` or `vec4f` for example. */
+  readonly type: string;
+  readonly operand: { readonly input: number } | { readonly output: number };
+}
+
+/** Threads of a workgroup of the one-dimensional kernels. */
+export const WORKGROUP = 64;
+
+/** No dimension of a dispatch may be larger (WebGPU's default limit). */
+const MAX_WORKGROUPS = 65535;
+
+/** The grid for `threads` independent threads; in the shader, `thread_index(...)` of `THREAD_INDEX` is the thread's number. */
+export function linearGrid(threads: number): [number, number, number] {
+  const groups = Math.max(1, Math.ceil(threads / WORKGROUP));
+  const rows = Math.ceil(groups / MAX_WORKGROUPS);
+  return [Math.ceil(groups / rows), rows, 1];
+}
+
+/** The head of a shader with one thread for each index; `body` sees `index` and is not run beyond `count`. */
+export function linearMain(count: string, body: string): string {
+  return `@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let index = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;
+  if (index >= ${count}) { return; }
+${body}
+}`;
+}

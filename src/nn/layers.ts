@@ -1,0 +1,266 @@
+import { type ConvGeometry, type Pair, pair } from '../kernels/conv2d/geometry.ts';
+import { WEIGHT_ORDER } from '../kernels/conv2d/index.ts';
+import {
+  adaptiveAvgPool2d,
+  add,
+  avgPool2d,
+  conv2d,
+  type Device,
+  deviceOf,
+  linear,
+  maxPool2d,
+  multiplyAdd,
+  multiplyAddRelu,
+  relu,
+} from '../kernels/index.ts';
+import { at } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { Constant, Parameter } from './constant.ts';
+import type { ForwardPass } from './forward-pass.ts';
+import { Module } from './module.ts';
+
+export interface Conv2dLayerOptions extends Partial<Omit<ConvGeometry, 'groups'>> {
+  readonly groups?: number;
+  readonly bias?: boolean;
+}
+
+/** `torch.nn.Conv2d`. */
+export class Conv2d extends Module {
+  readonly weight: Parameter;
+  readonly bias?: Parameter;
+  readonly geometry: ConvGeometry;
+  #folded: { readonly norm: BatchNorm2d; readonly weight: Constant; readonly bias: Constant } | undefined;
+
+  constructor(channels: number, out: number, kernel: number | Pair, options: Conv2dLayerOptions = {}) {
+    super();
+    const { stride = [1, 1], padding = [0, 0], dilation = [1, 1], groups = 1, bias = false } = options;
+    this.weight = new Parameter([out, channels / groups, ...pair(kernel)], WEIGHT_ORDER);
+    if (bias) this.bias = new Parameter([out]);
+    this.geometry = { stride, padding, dilation, groups };
+  }
+
+  forward(x: Tensor): Tensor {
+    const device = deviceOf(x);
+    return conv2d(x, this.weight.on(device), { ...this.geometry, bias: this.bias?.on(device) });
+  }
+
+  /** The convolution with a batch norm behind it folded into its weight and bias, and what may follow that. */
+  forwardFolded(
+    x: Tensor,
+    norm: BatchNorm2d,
+    options: { activation: 'none' | 'relu'; residual?: Tensor | undefined },
+  ): Tensor {
+    const device = deviceOf(x);
+    const { weight, bias } = this.#fold(norm);
+    return conv2d(x, weight.on(device), { ...this.geometry, ...options, bias: bias.on(device) });
+  }
+
+  /** norm(conv(x)) = scale (w x + b) + shift = (scale w) x + (scale b + shift), for each output channel. */
+  #fold(norm: BatchNorm2d) {
+    if (this.#folded?.norm === norm) return this.#folded;
+    const { shape } = this.weight;
+    const perChannel = shape.slice(1).reduce((product, size) => product * size, 1);
+    const weight = new Constant(
+      shape,
+      () => this.weight.values.map((w, i) => w * at(norm.scale, Math.floor(i / perChannel))),
+      WEIGHT_ORDER,
+    );
+    const bias = new Constant([at(shape, 0)], () =>
+      Float32Array.from(norm.shift, (shift, c) => shift + at(norm.scale, c) * (this.bias?.values[c] ?? 0)),
+    );
+    this.#folded = { norm, weight, bias };
+    return this.#folded;
+  }
+
+  protected override releaseDerived(device: Device): void {
+    this.#folded?.weight.release(device);
+    this.#folded?.bias.release(device);
+  }
+}
+
+/** `torch.nn.BatchNorm2d` in inference: x scale + shift for each channel. */
+export class BatchNorm2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly running_mean: Parameter;
+  readonly running_var: Parameter;
+  readonly #eps: number;
+  readonly #scaleConstant: Constant;
+  readonly #shiftConstant: Constant;
+
+  constructor(channels: number, eps = 1e-5) {
+    super();
+    this.weight = new Parameter([channels]);
+    this.bias = new Parameter([channels]);
+    this.running_mean = new Parameter([channels]);
+    this.running_var = new Parameter([channels]);
+    this.#eps = eps;
+    this.#scaleConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.scale));
+    this.#shiftConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.shift));
+  }
+
+  /** weight / sqrt(variance + eps) */
+  get scale(): Float64Array {
+    return Float64Array.from(
+      this.weight.values,
+      (gamma, c) => gamma / Math.sqrt(at(this.running_var.values, c) + this.#eps),
+    );
+  }
+
+  /** bias - mean scale */
+  get shift(): Float64Array {
+    const { scale } = this;
+    return Float64Array.from(this.bias.values, (beta, c) => beta - at(this.running_mean.values, c) * at(scale, c));
+  }
+
+  forward(x: Tensor): Tensor {
+    const device = deviceOf(x);
+    return multiplyAdd(x, this.#scaleConstant.on(device), this.#shiftConstant.on(device));
+  }
+
+  /** relu(norm(x)) in one pass over x. */
+  forwardRelu(x: Tensor): Tensor {
+    const device = deviceOf(x);
+    return multiplyAddRelu(x, this.#scaleConstant.on(device), this.#shiftConstant.on(device));
+  }
+
+  protected override releaseDerived(device: Device): void {
+    this.#scaleConstant.release(device);
+    this.#shiftConstant.release(device);
+  }
+}
+
+/** `torch.nn.ReLU`. */
+export class ReLU extends Module {
+  forward(x: Tensor): Tensor {
+    return relu(x);
+  }
+}
+
+/** `torch.nn.MaxPool2d`. */
+export class MaxPool2d extends Module {
+  readonly #options: { readonly kernel: number; readonly stride: number; readonly padding: number };
+
+  constructor(kernel: number, stride: number, padding = 0) {
+    super();
+    this.#options = { kernel, stride, padding };
+  }
+
+  forward(x: Tensor): Tensor {
+    return maxPool2d(x, this.#options);
+  }
+}
+
+/** `torch.nn.AvgPool2d`. */
+export class AvgPool2d extends Module {
+  readonly #options: { readonly kernel: number; readonly stride: number };
+
+  constructor(kernel: number, stride: number) {
+    super();
+    this.#options = { kernel, stride };
+  }
+
+  forward(x: Tensor): Tensor {
+    return avgPool2d(x, this.#options);
+  }
+}
+
+/** `torch.nn.AdaptiveAvgPool2d`. */
+export class AdaptiveAvgPool2d extends Module {
+  readonly #size: Pair;
+
+  constructor(size: Pair) {
+    super();
+    this.#size = size;
+  }
+
+  forward(x: Tensor): Tensor {
+    return adaptiveAvgPool2d(x, this.#size);
+  }
+}
+
+/** `torch.nn.Linear`. */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+
+  constructor(features: number, out: number) {
+    super();
+    this.weight = new Parameter([out, features]);
+    this.bias = new Parameter([out]);
+  }
+
+  forward(x: Tensor): Tensor {
+    const device = deviceOf(x);
+    return linear(x, this.weight.on(device), this.bias.on(device));
+  }
+}
+
+/** `torch.nn.Sequential`: modules one after the other, named as given or by their number. */
+export class Sequential extends Module {
+  readonly #children: [string, Module][];
+
+  constructor(children: readonly Module[] | Readonly<Record<string, Module>>) {
+    super();
+    this.#children = Object.entries(children);
+  }
+
+  override children(): [string, Module][] {
+    return this.#children;
+  }
+
+  forward(x: Tensor, pass: ForwardPass): Tensor {
+    return chain(
+      pass,
+      x,
+      this.#children.map(([, child]) => child),
+    );
+  }
+}
+
+/** Runs modules one after the other and frees each output as soon as the next one is there. */
+export function chain(pass: ForwardPass, x: Tensor, modules: readonly Module[]): Tensor {
+  let y = x;
+  for (const module of modules) {
+    const next = pass.call(module, y);
+    if (y !== x) y.dispose();
+    y = next;
+  }
+  return y;
+}
+
+/**
+ * relu(norm(conv(x)) + residual), the body of every residual block, fused as far as nobody looks at what lies between.
+ * @param options.relu left out where no activation follows; `true` where PyTorch calls a function that has no name
+ */
+export function convNorm(
+  pass: ForwardPass,
+  x: Tensor,
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  options: { readonly relu?: ReLU | true; readonly residual?: Tensor } = {},
+): Tensor {
+  const { relu: activation, residual } = options;
+  if (pass.observes(conv)) return tail(pass, pass.call(norm, pass.call(conv, x)), options);
+  if (pass.observes(norm)) {
+    return tail(pass, pass.emit(norm, conv.forwardFolded(x, norm, { activation: 'none' })), options);
+  }
+  const y = conv.forwardFolded(x, norm, { activation: activation ? 'relu' : 'none', residual });
+  return activation instanceof ReLU ? pass.emit(activation, y) : y;
+}
+
+function tail(
+  pass: ForwardPass,
+  normed: Tensor,
+  { relu: activation, residual }: { relu?: ReLU | true; residual?: Tensor },
+): Tensor {
+  const sum = residual ? add(normed, residual) : normed;
+  if (!activation) return sum;
+  return activation === true ? relu(sum) : pass.call(activation, sum);
+}
+
+/** relu(norm(x)), as pre-activation networks begin their blocks, in one pass unless the norm is observed. */
+export function normRelu(pass: ForwardPass, x: Tensor, norm: BatchNorm2d, activation?: ReLU): Tensor {
+  const y = pass.observes(norm) ? relu(pass.call(norm, x)) : norm.forwardRelu(x);
+  return activation ? pass.emit(activation, y) : y;
+}

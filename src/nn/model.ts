@@ -1,0 +1,98 @@
+import { UsageError } from '../errors.ts';
+import type { Device } from '../kernels/device.ts';
+import { formatShape } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { ForwardPass, type Observer } from './forward-pass.ts';
+import { type Architecture, architecture } from './models/registry.ts';
+import type { Module } from './module.ts';
+import type { HostArray } from './weights/host-array.ts';
+import { loadStateDict, matchStateDict } from './weights/state-dict.ts';
+
+/** A network with its weights and the names of its classes. The host holds it; devices get copies when they first run it. */
+export class Model {
+  readonly name: string;
+  readonly architecture: Architecture;
+  readonly labels: readonly string[];
+  readonly module: Module;
+
+  constructor(name: string, module: Module, labels: readonly string[]) {
+    this.name = name;
+    this.architecture = architecture(name);
+    this.module = module;
+    this.labels = labels;
+  }
+
+  /** The dotted names of all layers whose output can be explained or looked at. */
+  layers(): string[] {
+    return [...this.module.modules().keys()];
+  }
+
+  /**
+   * Logits for a batch of images.
+   * @param input [N, 3, H, W], normalised as the weights want it
+   * @param observe by dotted layer name: is shown the output of that layer, and returns what the network goes on with
+   * @returns [N, classes]
+   * @throws UsageError when the input is no batch of images or smaller than the network's stride, or a layer does not exist
+   */
+  forward(input: Tensor, observe: Readonly<Record<string, Observer>> = {}): Tensor {
+    const { stride } = this.architecture;
+    const [, channels, height = 0, width = 0] = input.shape;
+    if (input.rank !== 4 || channels !== 3) {
+      throw new UsageError(`${this.name}: the input must be [N,3,H,W], not ${formatShape(input.shape)}`);
+    }
+    if (Math.min(height, width) < stride) {
+      throw new UsageError(
+        `${this.name}: an input of ${height} x ${width} is smaller than the network's stride of ${stride}; use ${stride} x ${stride} pixels or more`,
+      );
+    }
+    const observers = new Map(
+      Object.entries(observe).map(([layer, observer]) => [this.module.module(layer), observer]),
+    );
+    return new ForwardPass(observers).call(this.module, input);
+  }
+
+  /** Frees the weights on a device. */
+  release(device: Device): void {
+    this.module.release(device);
+  }
+}
+
+export interface LoadOptions {
+  /** For messages: the file that the bytes come from. */
+  readonly file?: string;
+  /** Names of the classes, when they are not those of the published weights. */
+  readonly labels?: readonly string[];
+}
+
+/**
+ * A model from a weight file: `.safetensors`, or PyTorch's `.pth`, `.pt`, `.th` in either of its formats. The number of
+ * classes is that of the file.
+ * @param name one of `MODEL_NAMES`
+ * @throws UsageError for an unknown name, InputError for a file that is damaged or of another architecture
+ */
+export function loadModel(name: string, bytes: Uint8Array, options: LoadOptions = {}): Model {
+  const { file = 'the weights' } = options;
+  const { build, head, labels: published } = architecture(name);
+  const given = loadStateDict(bytes, file);
+  const classes = given.get(head)?.shape[0] ?? published.length;
+  const module = build(classes);
+  const matched = matchStateDict(module.stateShapes(), given, file, { architecture: name });
+  module.loadValues(new Map([...matched].map(([key, { data }]) => [key, { data: asFloat32(data) }])));
+  const labels =
+    options.labels ??
+    (classes === published.length ? published : Array.from({ length: classes }, (_, i) => `class ${i}`));
+  if (labels.length !== classes)
+    throw new UsageError(`${labels.length} labels do not fit the ${classes} classes of ${file}`);
+  return new Model(name, module, labels);
+}
+
+/** The layers of a model without weights. */
+export function layersOf(name: string): string[] {
+  const { build, labels } = architecture(name);
+  return [...build(labels.length).modules().keys()];
+}
+
+/** Without a copy where the file has float32 already, as it nearly always does. */
+function asFloat32(data: HostArray['data']): Float32Array {
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}

@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+/** Suites that compute: the same files run on every device and driver. */
+const ON_DEVICES = [
+  'test/kernels/**/*.test.ts',
+  'test/autograd/**/*.test.ts',
+  'test/nn/models/**/*.test.ts',
+  'test/cam/**/*.test.ts',
+];
+
+/** Drivers that Debian installs; a machine without them runs the WebGPU suite once, on the driver that it has. */
+const DRIVERS = {
+  lavapipe: '/usr/share/vulkan/icd.d/lvp_icd.json',
+  swiftshader: '/usr/lib/chromium/vk_swiftshader_icd.json',
+};
+const installed = Object.entries(DRIVERS).filter(([, manifest]) => existsSync(manifest));
+
+// Forks, since a driver is chosen by the environment of a process.
+const shared = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
+
+const project = (name: string, env: Record<string, string>) => ({
+  test: { ...shared, name, include: ON_DEVICES, env },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: ON_DEVICES } },
+      project('cpu', { FMGCAM_TEST_DEVICE: 'cpu' }),
+      ...(installed.length > 0 ? installed : [['webgpu', undefined] as const]).map(([name, manifest]) =>
+        project(name, { FMGCAM_TEST_DEVICE: 'webgpu', ...(manifest && { VK_ICD_FILENAMES: manifest }) }),
+      ),
+    ],
+  },
+});
