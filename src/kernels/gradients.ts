@@ -36,5 +36,6 @@ export const gradientRules: { readonly [Op in OpName]: GradientRule<AttributesOf
   slice: sliceGradient,
   softmax: softmaxGradient,
   topk: topkGradient,
+  topkGradient: none,
   transpose: transposeGradient,
 };

@@ -32,6 +32,8 @@ export interface OpDefinition<Attributes> extends Kernel<Attributes> {
    * Inputs that lie otherwise are copied first; the copies of weights are kept (they are 'prepacked').
    */
   layouts?(inputs: readonly TensorSpec[], attributes: Attributes): readonly (AxisOrder | undefined)[];
+  /** Whether int32 inputs are accepted; the arithmetic of the others is float32. */
+  readonly integers?: boolean;
 }
 
 /** An op that only looks at the same storage differently. */
@@ -48,6 +50,9 @@ export function apply<Attributes>(
   attributes: Attributes,
 ): Tensor[] {
   const device = commonDevice(definition.name, inputs);
+  if (!definition.integers && inputs.some(({ dtype }) => dtype !== 'float32')) {
+    throw new UsageError(`${definition.name} computes in float32 and got an int32 tensor; read it with data() instead`);
+  }
   const specs = definition.outputs(inputs, attributes);
   const orders = definition.layouts?.(inputs, attributes) ?? [];
   const scope = innermostScope(inputs);

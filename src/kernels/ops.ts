@@ -15,6 +15,7 @@ import { reduceDefinition } from './reduce/index.ts';
 import { interpolateAxisDefinition } from './resize/index.ts';
 import { softmaxDefinition } from './softmax/index.ts';
 import { topkDefinition } from './topk/index.ts';
+import { topkGradientDefinition } from './topk/scatter.ts';
 import { expandDefinition, reshapeDefinition, sliceDefinition, transposeDefinition } from './view/index.ts';
 
 /** Every op by its name: adding one is a folder, a line here, and the line in `gradients.ts` that the compiler asks for. */
@@ -38,6 +39,7 @@ export const ops = {
   slice: sliceDefinition,
   softmax: softmaxDefinition,
   topk: topkDefinition,
+  topkGradient: topkGradientDefinition,
   transpose: transposeDefinition,
 };
 

@@ -1,5 +1,6 @@
-import { type ConvGeometry, type Pair, pair } from '../kernels/conv2d/geometry.ts';
+import type { ConvGeometry } from '../kernels/conv2d/geometry.ts';
 import { WEIGHT_ORDER } from '../kernels/conv2d/index.ts';
+import { type Pair, pair } from '../kernels/core/pair.ts';
 import {
   adaptiveAvgPool2d,
   add,
@@ -34,7 +35,7 @@ export class Conv2d extends Module {
   constructor(channels: number, out: number, kernel: number | Pair, options: Conv2dLayerOptions = {}) {
     super();
     const { stride = [1, 1], padding = [0, 0], dilation = [1, 1], groups = 1, bias = false } = options;
-    this.weight = new Parameter([out, channels / groups, ...pair(kernel)], WEIGHT_ORDER);
+    this.weight = new Parameter([out, channels / groups, ...pair(kernel, 'kernel', 1)], WEIGHT_ORDER);
     if (bias) this.bias = new Parameter([out]);
     this.geometry = { stride, padding, dilation, groups };
   }

@@ -27,7 +27,7 @@ export const argmaxDefinition: OpDefinition<ArgmaxAttributes> = {
     if (!x || !y) return;
     const length = at(x.shape, axis);
     const stride = at(x.strides, axis);
-    iterate(keptSpace([y], x, [axis]), ([to = 0, from = 0]) => {
+    iterate(keptSpace([y], x, [axis]), (to, from) => {
       let best = 0;
       let maximum = at(x.data, from);
       for (let i = 1; i < length; i++) {

@@ -31,8 +31,8 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
     if (!y) return;
     if (!isCovered(y, inputs)) y.data.fill(value, 0, sizeOf(y.shape));
     for (const [i, x] of inputs.entries()) {
-      iterate(iterationSpace([sliceLayout(y, at(places, i)), x]), ([to = 0, from = 0]) => {
-        y.data[to] = at(x.data, from);
+      iterate(iterationSpace([sliceLayout(y, at(places, i)), x]), (to, from) => {
+        y.data[to] = x.data[from] ?? 0;
       });
     }
   },

@@ -1,9 +1,7 @@
 import { UsageError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, type Shape } from '../../tensor/shape.ts';
-
-/** Two numbers for height and width; where a user may give one, it counts for both. */
-export type Pair = readonly [height: number, width: number];
+import type { Pair } from '../core/pair.ts';
 
 /** How the window of a convolution moves over its input. */
 export interface ConvGeometry {
@@ -11,10 +9,6 @@ export interface ConvGeometry {
   readonly padding: Pair;
   readonly dilation: Pair;
   readonly groups: number;
-}
-
-export function pair(value: number | Pair): Pair {
-  return typeof value === 'number' ? [value, value] : value;
 }
 
 /** Positions of a window along one axis: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
@@ -28,10 +22,7 @@ export function convShape(x: TensorSpec, weight: TensorSpec, geometry: ConvGeome
   if (x.shape.length !== 4) throw new UsageError(`conv2d: the input must be [N,C,H,W], not ${formatShape(x.shape)}`);
   if (weight.shape.length !== 4)
     throw new UsageError(`conv2d: the weight must be [out,in/groups,kh,kw], not ${formatShape(weight.shape)}`);
-  const whole = (numbers: readonly number[], least: number) => numbers.every((n) => Number.isInteger(n) && n >= least);
-  if (!whole([...stride, ...dilation, groups], 1) || !whole(padding, 0)) {
-    throw new UsageError('conv2d: stride, dilation and groups must be 1 or more, padding 0 or more');
-  }
+  if (!Number.isInteger(groups) || groups < 1) throw new UsageError(`conv2d: groups ${groups} must be 1 or more`);
   const [n, channels, h, w] = dims(x.shape);
   const [out, perGroup, kh, kw] = dims(weight.shape);
   if (channels !== perGroup * groups || out % groups !== 0) {

@@ -1,5 +1,6 @@
 import type { HostData } from '../../tensor/memory.ts';
-import type { ConvGeometry, GatherConvolution, Pair } from './geometry.ts';
+import type { Pair } from '../core/pair.ts';
+import type { ConvGeometry, GatherConvolution } from './geometry.ts';
 
 /** What is done to a sum before it is stored: y = activation(sum + bias[channel] + residual). */
 export interface Epilogue {

@@ -2,6 +2,7 @@ import { UsageError } from '../../errors.ts';
 import { type AxisOrder, CHANNELS_LAST, type TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, sameShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { type Pair, pair } from '../core/pair.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { linearGrid, type Uniform, type WgslProgram } from '../webgpu/program.ts';
 import { gatherConvolutionWgsl, PIXELS, weightGradientWgsl } from './conv2d.wgsl.ts';
@@ -12,8 +13,6 @@ import {
   forwardGather,
   type GatherConvolution,
   inputGradientGather,
-  type Pair,
-  pair,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
 
@@ -238,9 +237,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const { bias, residual, stride = 1, padding = 0, dilation = 1, groups = 1, activation = 'none' } = options;
   const inputs = [x, weight, bias, residual].filter((input) => input !== undefined);
   return applySingle(conv2dDefinition, inputs, {
-    stride: pair(stride),
-    padding: pair(padding),
-    dilation: pair(dilation),
+    stride: pair(stride, 'conv2d: stride', 1),
+    padding: pair(padding, 'conv2d: padding', 0),
+    dilation: pair(dilation, 'conv2d: dilation', 1),
     groups,
     activation,
     bias: bias !== undefined,

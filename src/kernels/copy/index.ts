@@ -12,6 +12,7 @@ export interface CopyAttributes {
 export const copyDefinition: OpDefinition<CopyAttributes> = {
   ...copyKernel,
   name: 'copy',
+  integers: true,
   outputs: ([x], { order }) => (x ? [{ shape: x.shape, dtype: x.dtype, order }] : []),
 };
 

@@ -1,4 +1,3 @@
-import { at } from '../../tensor/shape.ts';
 import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
 import type { Kernel } from '../device.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
@@ -9,8 +8,8 @@ const NAMES = ['y', 'x'];
 export const copyKernel: Kernel<unknown> = {
   host({ inputs: [x], outputs: [y] }) {
     if (!x || !y) return;
-    iterate(iterationSpace([y, x]), ([to, from]) => {
-      if (to !== undefined && from !== undefined) y.data[to] = at(x.data, from);
+    iterate(iterationSpace([y, x]), (to, from) => {
+      y.data[to] = x.data[from] ?? 0;
     });
   },
 

@@ -43,23 +43,47 @@ export function iterationSpace(operands: readonly Layout[]): IterationSpace {
   return { sizes, strides, offsets: operands.map(({ offset }) => offset), count };
 }
 
-/** Calls `visit` for every element with the address in each operand. The array passed is reused. */
-export function iterate(space: IterationSpace, visit: (addresses: readonly number[]) => void): void {
-  const rank = space.sizes.length;
-  const position = new Array<number>(rank).fill(0);
-  const addresses = [...space.offsets];
-  for (let n = 0; n < space.count; n++) {
-    visit(addresses);
-    for (let loop = rank - 1; loop >= 0; loop--) {
-      const size = at(space.sizes, loop);
-      const wraps = position[loop] === size - 1;
-      const step = wraps ? 1 - size : 1;
-      position[loop] = wraps ? 0 : at(position, loop) + 1;
-      for (let k = 0; k < addresses.length; k++) {
-        addresses[k] = at(addresses, k) + step * at(at(space.strides, k), loop);
-      }
-      if (!wraps) break;
+/**
+ * Calls `visit` for every element with its address in each operand, of which there may be up to four. The innermost loop
+ * has nothing but additions: this is what the elementwise host kernels spend their time in.
+ */
+export function iterate(space: IterationSpace, visit: (a: number, b: number, c: number, d: number) => void): void {
+  const innermost = space.sizes.length - 1;
+  const outer = space.sizes.slice(0, -1);
+  const size = space.sizes[innermost] ?? 1;
+  const step = (operand: number) => space.strides[operand]?.[innermost] ?? 0;
+  const [stepA, stepB, stepC, stepD] = [step(0), step(1), step(2), step(3)];
+  const position = outer.map(() => 0);
+  const start = [0, 0, 0, 0].map((_, operand) => space.offsets[operand] ?? 0);
+  for (let visited = 0; visited < space.count; visited += size) {
+    let [a = 0, b = 0, c = 0, d = 0] = start;
+    for (let i = 0; i < size; i++) {
+      visit(a, b, c, d);
+      a += stepA;
+      b += stepB;
+      c += stepC;
+      d += stepD;
     }
+    advance(outer, position, space.strides, start);
+  }
+}
+
+/** Moves on by one in the loops `sizes`, like an odometer, and the addresses with them. */
+function advance(
+  sizes: readonly number[],
+  position: number[],
+  strides: IterationSpace['strides'],
+  addresses: number[],
+): void {
+  for (let loop = sizes.length - 1; loop >= 0; loop--) {
+    const size = at(sizes, loop);
+    const wraps = position[loop] === size - 1;
+    const steps = wraps ? 1 - size : 1;
+    position[loop] = wraps ? 0 : at(position, loop) + 1;
+    for (const [operand, stride] of strides.entries()) {
+      addresses[operand] = at(addresses, operand) + steps * at(stride, loop);
+    }
+    if (!wraps) return;
   }
 }
 

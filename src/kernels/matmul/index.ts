@@ -26,7 +26,7 @@ export const matmulDefinition: OpDefinition<MatmulAttributes> = {
 
   host({ inputs: [a, b], outputs: [y] }) {
     if (!a || !b || !y) return;
-    iterate(batchSpace(y, a, b), ([toY = 0, fromA = 0, fromB = 0]) => {
+    iterate(batchSpace(y, a, b), (toY, fromA, fromB) => {
       multiply(matrixOf(y, toY), matrixOf(a, fromA), matrixOf(b, fromB));
     });
   },

@@ -28,7 +28,7 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
     const { host }: PointwiseFunction = pointwiseFunctions[fn];
     const space = iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]);
     const [a, b, c] = inputs.map(({ data }) => data);
-    iterate(space, ([to = 0, ia = 0, ib = 0, ic = 0]) => {
+    iterate(space, (to, ia, ib, ic) => {
       y.data[to] = host(a?.[ia] ?? 0, b?.[ib] ?? 0, c?.[ic] ?? 0, parameter);
     });
   },

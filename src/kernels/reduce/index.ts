@@ -35,7 +35,7 @@ export const reduceDefinition: OpDefinition<ReduceAttributes> = {
     const runs = runsOf(reduced);
     const combine = fn === 'max' ? maximumOf : sumOf;
     const divisor = fn === 'mean' ? reduced.count : 1;
-    iterate(keptSpace([y], x, axes), ([to = 0, from = 0]) => {
+    iterate(keptSpace([y], x, axes), (to, from) => {
       y.data[to] = combine(x.data, from, runs) / divisor;
     });
   },

@@ -53,7 +53,7 @@ export function runsOf({ sizes, strides, offsets }: IterationSpace): Runs {
   const outer = sizes.slice(0, last);
   const starts = new Int32Array(sizeOf(outer));
   let run = 0;
-  iterate({ sizes: outer, strides, offsets, count: starts.length }, ([address = 0]) => {
+  iterate({ sizes: outer, strides, offsets, count: starts.length }, (address) => {
     starts[run++] = address;
   });
   return { starts, length: at(sizes, last), stride: at(at(strides, 0), last) };

@@ -25,6 +25,7 @@ export interface InterpolateAxisAttributes {
  */
 export const interpolateAxisDefinition: OpDefinition<InterpolateAxisAttributes> = {
   name: 'interpolateAxis',
+  integers: true,
 
   outputs([x], { axis, table }) {
     if (!x) return [];

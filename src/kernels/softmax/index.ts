@@ -29,7 +29,7 @@ export const softmaxDefinition: OpDefinition<SoftmaxAttributes> = {
     const stride = at(x.strides, axis);
     const step = at(y.strides, axis);
     const exponents = new Float64Array(at(x.shape, axis));
-    iterate(keptSpace([y], x, [axis]), ([to = 0, from = 0]) => {
+    iterate(keptSpace([y], x, [axis]), (to, from) => {
       let maximum = Number.NEGATIVE_INFINITY;
       for (let i = 0; i < exponents.length; i++) maximum = Math.max(maximum, x.data[from + i * stride] ?? 0);
       let total = 0;

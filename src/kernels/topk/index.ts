@@ -39,7 +39,7 @@ export const topkDefinition: OpDefinition<TopkAttributes> = {
     if (!x || !values || !indices) return;
     const stride = at(x.strides, axis);
     const step = at(values.strides, axis);
-    iterate(keptSpace([values], x, [axis]), ([to = 0, from = 0]) => {
+    iterate(keptSpace([values], x, [axis]), (to, from) => {
       let previous: number | undefined;
       for (let rank = 0; rank < k; rank++) {
         const index = nextInOrder(x.data, from, stride, at(x.shape, axis), previous);

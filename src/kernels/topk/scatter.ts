@@ -18,6 +18,7 @@ const OPERANDS = ['y', 'g', 'indices', 'position'];
 /** y = g at the selected positions, 0 elsewhere. One thread on WebGPU for each element of y looks for its position. */
 export const topkGradientDefinition: OpDefinition<TopkGradientAttributes> = {
   name: 'topkGradient',
+  integers: true,
 
   outputs: ([g], { shape }) => (g ? [{ shape: [at(g.shape, 0), ...shape], order: physicalOrder(g) }] : []),
 
@@ -26,7 +27,7 @@ export const topkGradientDefinition: OpDefinition<TopkGradientAttributes> = {
     const k = at(indices.shape, axis);
     const step = at(g.strides, axis + 1);
     const indicesStep = at(indices.strides, axis);
-    iterate(scatterSpace(y, g, indices, axis), ([to = 0, from = 0, fromIndices = 0, position = 0]) => {
+    iterate(scatterSpace(y, g, indices, axis), (to, from, fromIndices, position) => {
       let value = 0;
       for (let rank = 0; rank < k; rank++) {
         if (indices.data[fromIndices + rank * indicesStep] === position) value = at(g.data, from + rank * step);
