@@ -1,1 +1,45 @@
-export {};
+/* The public API: from a weight file and a photograph to a picture, and every step in between. */
+
+export { type GradcheckOptions, type GradcheckResult, gradcheck } from './autograd/gradcheck.ts';
+export { grad, Tape, vjp } from './autograd/tape.ts';
+export {
+  ACTIVATIONS,
+  type Activation,
+  activate,
+  channelImportance,
+  classMaps,
+  filterMaximum,
+  fmGCam,
+  fuse,
+  gradCam,
+  normalise,
+  topClasses,
+} from './cam/algorithm.ts';
+export {
+  type ExplainedClass,
+  type ExplainOptions,
+  Explanation,
+  explainTensor,
+  MODES,
+  type Mode,
+  type Steps,
+} from './cam/explain.ts';
+export { type ExplainImageOptions, explain, ImageExplanation, type PresetName } from './cam/explain-image.ts';
+export { type ReferenceOptions, referenceMaps } from './cam/reference.ts';
+export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
+export { classColour, viridis } from './image/colour.ts';
+export { decodeImage } from './image/decode.ts';
+export { encodePng } from './image/encode.ts';
+export { contactSheet, legend, withLegend } from './image/figure.ts';
+export type { Rgb, RgbImage } from './image/image.ts';
+export { type OverlayMap, overlayFused, overlaySingle, upsample } from './image/overlay.ts';
+export { PRESETS, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
+export { type Filter, resize as resizeImage } from './image/resample.ts';
+export * from './kernels/index.ts';
+export { type LoadOptions, layersOf, loadModel, Model } from './nn/model.ts';
+export { type Architecture, architectures, MODEL_NAMES, type ModelName } from './nn/models/registry.ts';
+export type { HostArray, StateDict } from './nn/weights/host-array.ts';
+export { parseSafetensors, serializeSafetensors } from './nn/weights/safetensors.ts';
+export { loadStateDict } from './nn/weights/state-dict.ts';
+export { Scope, tidy, withScope } from './tensor/scope.ts';
+export { Tensor } from './tensor/tensor.ts';

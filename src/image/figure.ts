@@ -36,7 +36,8 @@ export interface SheetTile {
 export interface ContactSheet {
   readonly title?: string;
   readonly photo: RgbImage;
-  readonly fused: RgbImage;
+  /** The fused picture; left out on a sheet of single classes. */
+  readonly fused?: RgbImage;
   /** One picture per class. */
   readonly singles: readonly SheetTile[];
   readonly legend?: LegendOptions;
@@ -56,6 +57,8 @@ const LONGEST_SIDE = 400;
 /** Room for captions under narrow photographs. */
 const MIN_CELL = 176;
 const TITLE_LINES = 2;
+/** The longer side of a picture with a legend, at least. */
+const MIN_PICTURE = 320;
 
 /**
  * A probability in [0, 1] as per cent, with as many digits as tell it from 0 and from 1: 93.6 %, 0.0012 %, 99.998 %.
@@ -142,6 +145,13 @@ function colourBar(text: string, maxWidth: number): RgbImage {
   return bar;
 }
 
+/** The picture with its legend below it; it keeps its pixels, but one too small for text is enlarged. */
+export function withLegend(picture: RgbImage, options: LegendOptions): RgbImage {
+  const scale = Math.max(1, Math.ceil(MIN_PICTURE / Math.max(picture.width, picture.height)));
+  const shown = resize(picture, picture.width * scale, picture.height * scale, 'bilinear');
+  return stack([shown, legend(options, Math.max(shown.width, MIN_PICTURE))]);
+}
+
 /** The image, brought to a size that text goes with, on white with lines of text below it; long lines are wrapped. */
 export function captioned(image: RgbImage, lines: readonly string[]): RgbImage {
   const shown = toTile(image);
@@ -158,15 +168,19 @@ export function captioned(image: RgbImage, lines: readonly string[]): RgbImage {
  */
 export function contactSheet(sheet: ContactSheet): RgbImage {
   const { photo, fused, singles } = sheet;
-  for (const { width, height } of [fused, ...singles.map(({ image }) => image)]) {
+  const all: SheetTile[] = [
+    { title: 'Photo', image: photo },
+    ...(fused ? [{ title: 'FM-G-CAM', image: fused }] : []),
+    ...singles,
+  ];
+  for (const { width, height } of all.map(({ image }) => image)) {
     if (width !== photo.width || height !== photo.height) {
       throw new UsageError(
         `a picture is ${width}x${height} and the photograph ${photo.width}x${photo.height}; use one size`,
       );
     }
   }
-  const tiles: SheetTile[] = [{ title: 'Photo', image: photo }, { title: 'FM-G-CAM', image: fused }, ...singles];
-  const grid = tileGrid(captionedTiles(tiles));
+  const grid = tileGrid(captionedTiles(all));
   const heading = sheet.title === undefined ? canvas(0, 0) : legend({ title: sheet.title }, grid.width);
   const parts = [heading, grid, sheet.legend ? legend(sheet.legend, grid.width) : canvas(0, 0)];
   return stack(parts.filter(({ height }) => height > 0));

@@ -26,6 +26,8 @@ export interface FusedOverlayOptions extends OverlayOptions {
 const DEFAULT_ALPHA = 0.7;
 /** How much darker the photograph is outside the region, at a heatmapAlpha of 1. */
 const DIMMING = 0.4;
+/** How much of its own colour a photograph loses under the hues of classes, at a heatmapAlpha of 1. */
+const GREYING = 1;
 /** The value from which a single map is no longer transparent. */
 const FULL_OPACITY = 0.5;
 const BLACK: Rgb = [0, 0, 0];
@@ -100,7 +102,8 @@ export function overlaySingle(image: RgbImage, map: OverlayMap, options: Overlay
  * The maps of K classes, which have one size, over the photograph in one hue per class: each pixel has the colour of
  * the class with the largest value there (the first of equals), at an opacity in proportion to that value.
  * For display the values are divided by the largest one over *all* classes, so that classes can be compared; negative
- * values count as 0. Outside the region the photograph is dimmed.
+ * values count as 0. The photograph loses most of its own colour, so that the hues are those of the classes; outside the
+ * region it is dimmed.
  * @throws UsageError for values that are not finite, or sizes that do not fit.
  */
 export function overlayFused(
@@ -110,7 +113,9 @@ export function overlayFused(
 ): RgbImage {
   const largest = maps.reduce((most, { data }) => data.reduce((a, b) => Math.max(a, b), most), 0);
   const colours = maps.map((_, rank) => options.colours?.[rank] ?? classColour(rank));
-  return overlay(image, maps, colours, options, (rows, paint) => {
+  const { heatmapAlpha = DEFAULT_ALPHA } = options;
+  const base = largest > 0 ? paled(image, GREYING * heatmapAlpha) : image;
+  return overlay(base, maps, colours, options, (rows, paint) => {
     paint.opacity.fill(0);
     rows.forEach((values, rank) => {
       for (let x = 0; x < values.length; x++) {
@@ -121,6 +126,19 @@ export function overlayFused(
       }
     });
   });
+}
+
+/** The image with its colours drawn towards their luma (ITU-R BT.601) by `amount` in [0, 1]. */
+function paled({ width, height, data }: RgbImage, amount: number): RgbImage {
+  const result = data.slice();
+  for (let i = 0; i < data.length; i += 3) {
+    const luma = 0.299 * (data[i] ?? 0) + 0.587 * (data[i + 1] ?? 0) + 0.114 * (data[i + 2] ?? 0);
+    for (let c = i; c < i + 3; c++) {
+      const value = data[c] ?? 0;
+      result[c] = Math.round(value + (luma - value) * amount);
+    }
+  }
+  return { width, height, data: result };
 }
 
 /** What lies over one row of pixels. */

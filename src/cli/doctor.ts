@@ -1,0 +1,133 @@
+import { availableParallelism } from 'node:os';
+import { Command } from 'commander';
+import { messageOf } from '../errors.ts';
+import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
+import { findAdapter, isSoftware } from '../kernels/webgpu/adapter.ts';
+import { at } from '../tensor/shape.ts';
+import { jsonOption, print } from './options.ts';
+
+/** What one device turned out to be able to do. */
+interface Finding {
+  readonly device: 'cpu' | 'webgpu';
+  readonly usable: boolean;
+  /** Why it is not usable. */
+  readonly reason?: string;
+  readonly facts: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A 3x3 convolution of 64 channels at 56 x 56, a layer of every ResNet. */
+const PROBE = { channels: 64, size: 56 };
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('say which devices there are, what they can do, and why one is not usable')
+    .addOption(jsonOption())
+    .action(async ({ json }: { json?: true }) => {
+      const expected = await probe('cpu');
+      const findings = [cpuFinding(expected), await webGpuFinding(expected)];
+      const chosen = await openDevice('auto');
+      chosen.device.destroy();
+      const auto = { device: chosen.device.name, reason: chosen.reason };
+      if (json) {
+        print(
+          JSON.stringify(
+            { node: process.version, platform: `${process.platform} ${process.arch}`, devices: findings, auto },
+            undefined,
+            2,
+          ),
+        );
+        return;
+      }
+      print(`Node ${process.version} on ${process.platform} ${process.arch}`);
+      for (const { device, usable, reason, facts } of findings) {
+        print(`${device}: ${usable ? 'usable' : `not usable: ${reason}`}`);
+        for (const [name, value] of Object.entries(facts)) print(`  ${name}: ${value}`);
+      }
+      print(`--device auto takes ${auto.device}: ${auto.reason}`);
+    });
+}
+
+interface Probe {
+  readonly values: ArrayLike<number>;
+  readonly gflops: number;
+}
+
+function cpuFinding({ gflops }: Probe): Finding {
+  const facts = {
+    processors: availableParallelism(),
+    'shared memory': typeof SharedArrayBuffer === 'function',
+    'convolution, GFLOP/s': gflops,
+  };
+  return { device: 'cpu', usable: true, facts };
+}
+
+async function webGpuFinding(expected: Probe): Promise<Finding> {
+  const search = await findAdapter();
+  if (!search.found) return { device: 'webgpu', usable: false, reason: search.reason, facts: {} };
+  const { info, features, limits } = search.adapter;
+  const facts = {
+    adapter: info.description || info.device,
+    vendor: info.vendor,
+    architecture: info.architecture,
+    software: isSoftware(search.adapter),
+    'subgroups (size)': features.has('subgroups') ? `${info.subgroupMinSize} to ${info.subgroupMaxSize}` : 'no',
+    'shader-f16': features.has('shader-f16'),
+    'timestamp-query': features.has('timestamp-query'),
+    'largest buffer, MiB': Math.round(limits.maxBufferSize / 2 ** 20),
+    'largest binding, MiB': Math.round(limits.maxStorageBufferBindingSize / 2 ** 20),
+  };
+  search.release();
+  try {
+    const { values, gflops } = await probe('webgpu');
+    const error = relativeError(values, expected.values);
+    const measured = {
+      ...facts,
+      'convolution, GFLOP/s': gflops,
+      'error against the CPU, relative L2': error.toExponential(1),
+    };
+    if (error <= 1e-4) return { device: 'webgpu', usable: true, facts: measured };
+    return {
+      device: 'webgpu',
+      usable: false,
+      reason: 'its convolution differs from that of the CPU; update the driver',
+      facts: measured,
+    };
+  } catch (error) {
+    return { device: 'webgpu', usable: false, reason: messageOf(error), facts };
+  }
+}
+
+/** Runs one convolution twice on a device: the values, and the speed of the second run. */
+async function probe(kind: 'cpu' | 'webgpu'): Promise<Probe> {
+  const { device } = await openDevice(kind);
+  try {
+    await convolve(device);
+    const start = performance.now();
+    const values = await convolve(device);
+    const seconds = (performance.now() - start) / 1000;
+    const flops = 2 * 9 * PROBE.channels ** 2 * PROBE.size ** 2;
+    return { values, gflops: Number((flops / seconds / 1e9).toFixed(1)) };
+  } finally {
+    device.destroy();
+  }
+}
+
+async function convolve(device: Device): Promise<ArrayLike<number>> {
+  const { channels, size } = PROBE;
+  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+  using x = tensor(device, wave(channels * size * size), [1, channels, size, size]);
+  using weight = tensor(device, wave(channels * channels * 9), [channels, channels, 3, 3]);
+  using y = conv2d(x, weight, { padding: 1 });
+  return y.data();
+}
+
+/** ||actual - expected|| / ||expected|| */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let distance = 0;
+  let norm = 0;
+  for (let i = 0; i < expected.length; i++) {
+    distance += (at(actual, i) - at(expected, i)) ** 2;
+    norm += at(expected, i) ** 2;
+  }
+  return norm === 0 ? Math.sqrt(distance) : Math.sqrt(distance / norm);
+}

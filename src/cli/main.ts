@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { FmgcamError, messageOf, UsageError } from '../errors.ts';
+import { diffCommand } from './diff.ts';
+import { doctorCommand } from './doctor.ts';
+import { explainCommand } from './explain.ts';
+import { layersCommand } from './layers.ts';
+
+/** Exit status: 0 done, 1 failed, 2 wrong usage. */
+const FAILED = 1;
+const WRONG_USAGE = 2;
+
+function program(): Command {
+  const fmgcam = new Command('fmgcam')
+    .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
+    .version(version());
+  for (const command of [explainCommand(), layersCommand(), doctorCommand(), diffCommand()]) {
+    fmgcam.addCommand(command);
+  }
+  for (const command of [fmgcam, ...fmgcam.commands]) {
+    // Errors come out below, in one place and on one line.
+    command
+      .exitOverride()
+      .configureOutput({ outputError: () => {} })
+      .allowExcessArguments(false);
+  }
+  return fmgcam;
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  return String(version);
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Help and version are errors to commander, with exit code 0; a call without a command prints the help and fails.
+    if (error.exitCode !== 0 && error.code !== 'commander.help') complain(error.message.replace(/^error: /, ''));
+    process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE;
+  } else {
+    complain(
+      error instanceof FmgcamError
+        ? error.message
+        : `unexpected ${error instanceof Error ? error.name : 'error'}: ${messageOf(error)}`,
+    );
+    if (process.env.FMGCAM_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    process.exitCode = error instanceof UsageError ? WRONG_USAGE : FAILED;
+  }
+}
+
+function complain(message: string): void {
+  process.stderr.write(`fmgcam: ${messageOf(message)}\n`);
+}

@@ -1,0 +1,65 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
+import { loadModel, type Model } from '../nn/model.ts';
+import { MODEL_NAMES } from '../nn/models/registry.ts';
+import { read } from './files.ts';
+
+/* Options that several commands share, and what they mean. */
+
+export interface ModelOptions {
+  readonly model: string;
+  readonly weights: string;
+}
+
+export const modelOption = () =>
+  new Option('--model <name>', 'architecture of the network').choices(MODEL_NAMES).makeOptionMandatory();
+export const weightsOption = () =>
+  new Option('--weights <file>', 'its weights: .safetensors, or PyTorch .pth, .pt, .th').makeOptionMandatory();
+export const deviceOption = () =>
+  new Option('--device <name>', 'where to compute').choices(DEVICE_CHOICES).default('auto');
+export const sizeOption = () =>
+  new Option('--size <pixels>', 'squash the image to a square of so many pixels').argParser(wholeNumber(1));
+export const jsonOption = () => new Option('--json', 'print the results as JSON');
+
+/** Parses a whole number of at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text.trim()) || !Number.isSafeInteger(value) || value < least) {
+      throw new InvalidArgumentError(`Use a whole number of ${least} or more.`);
+    }
+    return value;
+  };
+}
+
+/** Parses a number from 0 to 1. */
+export function fraction(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1)) throw new InvalidArgumentError('Use a number from 0 to 1.');
+  return value;
+}
+
+export async function readModel({ model, weights }: ModelOptions): Promise<Model> {
+  return loadModel(model, await read(weights), { file: weights });
+}
+
+/** Opens the device and says on stderr which one it is. */
+export async function chooseDevice(choice: DeviceChoice): Promise<OpenedDevice['device']> {
+  const { device, reason } = await openDevice(choice);
+  progress(`device: ${device.name}${choice === 'auto' ? `: ${reason}` : ''}`);
+  return device;
+}
+
+/** Progress goes to stderr, results to stdout. */
+export function progress(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** A reader that has seen enough, such as `head`, is no error. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
