@@ -1,7 +1,7 @@
 import { DeviceError, UsageError } from '../errors.ts';
 import { CpuDevice } from './cpu/device.ts';
 import type { Device } from './device.ts';
-import { findAdapter, isSoftware, openAdapter } from './webgpu/adapter.ts';
+import { findAdapter, isSoftware, openAdapter, outrunsCpuDevice } from './webgpu/adapter.ts';
 
 export const DEVICE_CHOICES = ['auto', 'webgpu', 'cpu'] as const;
 export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
@@ -13,7 +13,7 @@ export interface OpenedDevice {
 }
 
 /**
- * Opens a device. `auto` takes a hardware GPU if there is one, otherwise the CPU.
+ * Opens a device. `auto` takes a hardware GPU if there is one, otherwise the faster of the CPU device and a software GPU.
  * @throws DeviceError when `webgpu` is asked for and there is no adapter
  */
 export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedDevice> {
@@ -26,14 +26,15 @@ export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedD
     return { device: await openAdapter(search.adapter, search.release), reason: 'asked for' };
   }
   if (!search.found) return { device: new CpuDevice(), reason: `no WebGPU adapter (${search.reason})` };
-  if (!isSoftware(search.adapter)) {
-    return { device: await openAdapter(search.adapter, search.release), reason: 'a hardware GPU' };
+  const { adapter, release } = search;
+  const { description } = adapter.info;
+  if (!isSoftware(adapter)) return { device: await openAdapter(adapter, release), reason: 'a hardware GPU' };
+  if (outrunsCpuDevice(adapter)) {
+    const reason = 'no hardware GPU, and this software driver outruns the CPU device';
+    return { device: await openAdapter(adapter, release), reason };
   }
-  search.release();
-  return {
-    device: new CpuDevice(),
-    reason: `the only WebGPU adapter is software (${search.adapter.info.description})`,
-  };
+  release();
+  return { device: new CpuDevice(), reason: `no hardware GPU, and the CPU device outruns ${description}` };
 }
 
 /** `openDevice` for those who do not ask for the reason. */

@@ -63,12 +63,16 @@ export class Conv2d extends Module {
     const perChannel = shape.slice(1).reduce((product, size) => product * size, 1);
     const weight = new Constant(
       shape,
-      () => this.weight.values.map((w, i) => w * at(norm.scale, Math.floor(i / perChannel))),
+      () => {
+        const { scale } = norm.affine();
+        return this.weight.values.map((w, i) => w * at(scale, Math.floor(i / perChannel)));
+      },
       WEIGHT_ORDER,
     );
-    const bias = new Constant([at(shape, 0)], () =>
-      Float32Array.from(norm.shift, (shift, c) => shift + at(norm.scale, c) * (this.bias?.values[c] ?? 0)),
-    );
+    const bias = new Constant([at(shape, 0)], () => {
+      const { scale, shift } = norm.affine();
+      return Float32Array.from(shift, (value, c) => value + at(scale, c) * (this.bias?.values[c] ?? 0));
+    });
     this.#folded = { norm, weight, bias };
     return this.#folded;
   }
@@ -96,22 +100,19 @@ export class BatchNorm2d extends Module {
     this.running_mean = new Parameter([channels]);
     this.running_var = new Parameter([channels]);
     this.#eps = eps;
-    this.#scaleConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.scale));
-    this.#shiftConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.shift));
+    this.#scaleConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.affine().scale));
+    this.#shiftConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.affine().shift));
   }
 
-  /** weight / sqrt(variance + eps) */
-  get scale(): Float64Array {
-    return Float64Array.from(
-      this.weight.values,
-      (gamma, c) => gamma / Math.sqrt(at(this.running_var.values, c) + this.#eps),
+  /** scale = weight / sqrt(variance + eps) and shift = bias - mean scale, computed in double precision. */
+  affine(): { readonly scale: Float64Array; readonly shift: Float64Array } {
+    const { weight, bias, running_mean, running_var } = this;
+    const scale = Float64Array.from(
+      weight.values,
+      (gamma, c) => gamma / Math.sqrt(at(running_var.values, c) + this.#eps),
     );
-  }
-
-  /** bias - mean scale */
-  get shift(): Float64Array {
-    const { scale } = this;
-    return Float64Array.from(this.bias.values, (beta, c) => beta - at(this.running_mean.values, c) * at(scale, c));
+    const shift = Float64Array.from(bias.values, (beta, c) => beta - at(running_mean.values, c) * at(scale, c));
+    return { scale, shift };
   }
 
   forward(x: Tensor): Tensor {

@@ -147,17 +147,20 @@ export class Tensor implements TensorSpec {
   }
 }
 
-function gather(raw: HostData, layout: Layout): HostData {
-  const size = sizeOf(layout.shape);
+/** The elements of a layout in row-major order. */
+function gather(raw: HostData, { shape, strides, offset }: Layout): HostData {
+  const size = sizeOf(shape);
   const result = raw instanceof Float32Array ? new Float32Array(size) : new Int32Array(size);
-  const dense = denseStrides(layout.shape);
-  for (let i = 0; i < size; i++) {
-    let source = layout.offset;
-    for (let axis = 0; axis < layout.shape.length; axis++) {
-      source += (Math.floor(i / at(dense, axis)) % at(layout.shape, axis)) * at(layout.strides, axis);
+  let next = 0;
+  const visit = (axis: number, start: number): void => {
+    const length = shape[axis] ?? 1;
+    const stride = strides[axis] ?? 0;
+    for (let i = 0, source = start; i < length; i++, source += stride) {
+      if (axis + 1 < shape.length) visit(axis + 1, source);
+      else result[next++] = at(raw, source);
     }
-    result[i] = at(raw, source);
-  }
+  };
+  visit(0, offset);
   return result;
 }
 

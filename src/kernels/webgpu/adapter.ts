@@ -54,6 +54,14 @@ export function isSoftware({ info }: GPUAdapter): boolean {
   return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
 }
 
+/**
+ * Whether a software adapter outruns the CPU device. Measured on two cores with ResNet-50 at 224 x 224: lavapipe, which
+ * compiles for the vector units and uses all cores, 1.1 s; the CPU device 2.8 s; SwiftShader 5.0 s.
+ */
+export function outrunsCpuDevice({ info }: GPUAdapter): boolean {
+  return /llvmpipe|lavapipe/i.test(`${info.device} ${info.description}`);
+}
+
 /** A device of an adapter, with the adapter's own limits on buffers. */
 export async function openAdapter(adapter: GPUAdapter, release: () => void): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
