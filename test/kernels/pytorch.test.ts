@@ -68,7 +68,7 @@ const binary = (f: (a: Tensor, b: Tensor) => Tensor) => (inputs: Record<string, 
 const run = {
   conv2d: ({ bias, residual, ...inputs }, a) =>
     k.conv2d(one('x', inputs), one('weight', inputs), { ...a, bias, residual }),
-  linear: (inputs) => k.linear(one('x', inputs), one('weight', inputs), inputs['bias']),
+  linear: (inputs) => k.linear(one('x', inputs), one('weight', inputs), inputs.bias),
   matmul: binary(k.matmul),
   batchNorm: ({ weight, bias, ...inputs }, { eps }) =>
     k.batchNorm(one('x', inputs), { mean: one('mean', inputs), variance: one('variance', inputs), weight, bias, eps }),

@@ -34,9 +34,10 @@ ${
   transposed
     ? `  let scaled = i32(p + padding) - i32(t * dilation);
   let position = u32(max(scaled, 0)) / stride;
-  return select(OUTSIDE, position, scaled >= 0 && position * stride == u32(scaled) && position < size);`
+  // Not the short-circuit operator, whose branches SwiftShader takes 15 s to compile.
+  return select(OUTSIDE, position, (scaled >= 0) & (position * stride == u32(scaled)) & (position < size));`
     : `  let position = i32(p * stride + t * dilation) - i32(padding);
-  return select(OUTSIDE, u32(position), position >= 0 && u32(position) < size);`
+  return select(OUTSIDE, u32(position), (position >= 0) & (u32(position) < size));`
 }
 }
 
@@ -48,7 +49,7 @@ fn source_address(p: u32, ty: u32, tx: u32) -> u32 {
   let sy = source_position(within / u.target_w, ty, u.stride_h, u.padding_h, u.dilation_h, u.source_h);
   let sx = source_position(within % u.target_w, tx, u.stride_w, u.padding_w, u.dilation_w, u.source_w);
   let address = ((n * u.source_h + sy) * u.source_w + sx) * u.groups * u.rows;
-  return select(address, OUTSIDE, sy == OUTSIDE || sx == OUTSIDE || p >= u.pixels);
+  return select(address, OUTSIDE, (sy == OUTSIDE) | (sx == OUTSIDE) | (p >= u.pixels));
 }
 
 ${linearMain(
