@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const ON_DEVICES = [
   'test/kernels/**/*.test.ts',
   'test/autograd/**/*.test.ts',
-  'test/nn/models/**/*.test.ts',
+  'test/nn/models/pytorch.test.ts',
   'test/cam/**/*.test.ts',
 ];
 
@@ -15,6 +15,9 @@ const DRIVERS = {
   swiftshader: '/usr/lib/chromium/vk_swiftshader_icd.json',
 };
 const installed = Object.entries(DRIVERS).filter(([, manifest]) => existsSync(manifest));
+if (process.env.CI && installed.length < Object.keys(DRIVERS).length) {
+  throw new Error(`CI must have the drivers ${Object.values(DRIVERS).join(' and ')}`);
+}
 
 // Forks, since a driver is chosen by the environment of a process.
 const shared = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
@@ -25,6 +28,8 @@ const project = (name: string, env: Record<string, string>) => ({
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/closing-line.ts'],
+    globalSetup: 'test/support/make-networks.ts',
     projects: [
       { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: ON_DEVICES } },
       project('cpu', { FMGCAM_TEST_DEVICE: 'cpu' }),

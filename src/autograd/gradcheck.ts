@@ -1,6 +1,7 @@
 import { InputError } from '../errors.ts';
 import { tensor } from '../kernels/create.ts';
 import { deviceOf } from '../kernels/device.ts';
+import { tidy } from '../tensor/scope.ts';
 import { at, sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { vjp } from './tape.ts';
@@ -52,7 +53,7 @@ export async function gradcheck(
       return tensor(device, copy, at(inputs, i).shape);
     });
     try {
-      using result = f(...changed);
+      using result = tidy(changed, f);
       const data = await result.data();
       return cotangent.reduce((sum, weight, i) => sum + weight * at(data, i), 0);
     } finally {

@@ -135,8 +135,9 @@ export class Tape implements Recorder {
       });
       for (const [i, source] of asked.entries()) {
         const gradient = source === undefined ? undefined : thunks[i]?.();
-        if (source !== undefined && gradient) answers.push([source, scope.keep(gradient.alias())]);
+        if (source !== undefined && gradient) answers.push([source, gradient.alias()]);
       }
+      for (const [, gradient] of answers) scope.keep(gradient);
     } finally {
       scope.dispose();
     }

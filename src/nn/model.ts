@@ -36,9 +36,11 @@ export class Model {
    */
   forward(input: Tensor, observe: Readonly<Record<string, Observer>> = {}): Tensor {
     const { stride } = this.architecture;
-    const [, channels, height = 0, width = 0] = input.shape;
-    if (input.rank !== 4 || channels !== 3) {
-      throw new UsageError(`${this.name}: the input must be [N,3,H,W], not ${formatShape(input.shape)}`);
+    const [images, channels, height = 0, width = 0] = input.shape;
+    if (input.rank !== 4 || images === 0 || channels !== 3) {
+      throw new UsageError(
+        `${this.name}: the input must be one or more images [N,3,H,W], not ${formatShape(input.shape)}`,
+      );
     }
     if (Math.min(height, width) < stride) {
       throw new UsageError(
