@@ -10,7 +10,7 @@ import type { Model } from '../nn/model.ts';
 import { withScope } from '../tensor/scope.ts';
 import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type ExplainedClass, type ExplainOptions, type Explanation, explainTensor } from './explain.ts';
+import { type ExplainedClass, type ExplainOptions, type Explanation, explainTensor, type Steps } from './explain.ts';
 
 export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS);
@@ -102,7 +102,6 @@ interface Parts {
 
 /** An explained photograph: the maps, and the pictures that show them. The pictures are made when they are asked for. */
 export class ImageExplanation {
-  /** All intermediates of the algorithm, on the device. */
   readonly explanation: Explanation;
   readonly photo: RgbImage;
   /** The part of the photograph that the network saw, in its pixels. */
@@ -120,6 +119,11 @@ export class ImageExplanation {
     this.fused = fused;
     this.singles = singles;
     this.#overlay = { region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
+  }
+
+  /** Every intermediate, on the device; with a batch axis of one image. */
+  get steps(): Steps {
+    return this.explanation.steps;
   }
 
   /** The explained classes, in order. */
