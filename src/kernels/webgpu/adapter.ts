@@ -7,11 +7,13 @@ export type AdapterSearch =
   | { readonly found: false; readonly reason: string };
 
 /** Looks for a WebGPU adapter: in a page or Deno `navigator.gpu`, in Node the optional package `webgpu`. */
-export async function findAdapter(): Promise<AdapterSearch> {
+export async function findAdapter(
+  options: GPURequestAdapterOptions = { powerPreference: 'high-performance' },
+): Promise<AdapterSearch> {
   const source = await findGpu();
   if (!source.found) return source;
   try {
-    const adapter = await source.gpu.requestAdapter({ powerPreference: 'high-performance' });
+    const adapter = await source.gpu.requestAdapter(options);
     if (adapter) return { found: true, adapter, release: source.release };
     source.release();
     return { found: false, reason: 'WebGPU is there, but no adapter: install a Vulkan, Metal or Direct3D 12 driver' };
@@ -19,6 +21,32 @@ export async function findAdapter(): Promise<AdapterSearch> {
     source.release();
     return { found: false, reason: `asking WebGPU for an adapter failed: ${messageOf(error)}` };
   }
+}
+
+/**
+ * All adapters that WebGPU can be made to name, the preferred one first: it hands out one for each wish, and never a list.
+ * A single search that found nothing says why.
+ */
+export async function findAdapters(): Promise<AdapterSearch[]> {
+  const wishes: GPURequestAdapterOptions[] = [
+    { powerPreference: 'high-performance' },
+    { powerPreference: 'low-power' },
+    { forceFallbackAdapter: true },
+  ];
+  const distinct = new Map<string, AdapterSearch>();
+  let nothing: AdapterSearch | undefined;
+  for (const wish of wishes) {
+    const search = await findAdapter(wish);
+    if (!search.found) {
+      nothing ??= search;
+      continue;
+    }
+    const { vendor, architecture, device, description } = search.adapter.info;
+    const identity = [vendor, architecture, device, description].join();
+    if (distinct.has(identity)) search.release();
+    else distinct.set(identity, search);
+  }
+  return distinct.size > 0 || !nothing ? [...distinct.values()] : [nothing];
 }
 
 type GpuSearch = { found: true; gpu: GPU; release: () => void } | { found: false; reason: string };
