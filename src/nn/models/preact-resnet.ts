@@ -1,4 +1,4 @@
-import { add, reshape } from '../../kernels/index.ts';
+import { add } from '../../kernels/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ForwardPass } from '../forward-pass.ts';
 import {
@@ -14,7 +14,7 @@ import {
   Sequential,
 } from '../layers.ts';
 import { Module } from '../module.ts';
-import { type Depths, stage } from './resnet.ts';
+import { classify, type Depths, stages } from './resnet.ts';
 
 /* ResNet V2: identity mappings in deep residual networks (He et al. 2016, arXiv:1603.05027). Norm and ReLU come before
    each convolution, and the sum of a block goes on as it is. torchvision has no such family; the names are in its style. */
@@ -98,20 +98,16 @@ export class PreActResNet extends Module {
 
   constructor(block: typeof PreActBasicBlock | typeof PreActBottleneck, depths: Depths, classes: number) {
     super();
-    const e = block.expansion;
-    this.layer1 = stage(block, depths[0], 64, 64, 1);
-    this.layer2 = stage(block, depths[1], 64 * e, 128, 2);
-    this.layer3 = stage(block, depths[2], 128 * e, 256, 2);
-    this.layer4 = stage(block, depths[3], 256 * e, 512, 2);
-    this.bn = new BatchNorm2d(512 * e);
-    this.fc = new Linear(512 * e, classes);
+    ({ layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 } = stages(block, depths));
+    const channels = 512 * block.expansion;
+    this.bn = new BatchNorm2d(channels);
+    this.fc = new Linear(channels, classes);
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {
     const sums = chain(pass, x, [this.conv1, this.maxpool, this.layer1, this.layer2, this.layer3, this.layer4]);
     const features = normRelu(pass, sums, this.bn, this.relu);
-    const pooled = pass.call(this.avgpool, features);
-    return pass.call(this.fc, reshape(pooled, [pooled.shape[0] ?? 1, -1]));
+    return classify(pass, features, this.avgpool, this.fc);
   }
 }
 

@@ -101,7 +101,7 @@ class Bottleneck extends Module {
 }
 
 /** The blocks of one stage; the first one has the stride. */
-export function stage(block: Block, count: number, channels: number, width: number, stride: number): Sequential {
+function stage(block: Block, count: number, channels: number, width: number, stride: number): Sequential {
   const out = width * block.expansion;
   return new Sequential(
     Array.from({ length: count }, (_, i) => (i === 0 ? new block(channels, width, stride) : new block(out, width, 1))),
@@ -109,6 +109,26 @@ export function stage(block: Block, count: number, channels: number, width: numb
 }
 
 export type Depths = readonly [number, number, number, number];
+
+/** The four stages behind a stem of 64 channels: from one to the next the width doubles and the resolution halves. */
+export function stages(
+  block: Block,
+  depths: Depths,
+): Readonly<Record<'layer1' | 'layer2' | 'layer3' | 'layer4', Sequential>> {
+  const e = block.expansion;
+  return {
+    layer1: stage(block, depths[0], 64, 64, 1),
+    layer2: stage(block, depths[1], 64 * e, 128, 2),
+    layer3: stage(block, depths[2], 128 * e, 256, 2),
+    layer4: stage(block, depths[3], 256 * e, 512, 2),
+  };
+}
+
+/** Logits from the last feature map: average over the pixels, then the linear head. */
+export function classify(pass: ForwardPass, features: Tensor, avgpool: AdaptiveAvgPool2d, head: Linear): Tensor {
+  const pooled = pass.call(avgpool, features);
+  return pass.call(head, reshape(pooled, [pooled.shape[0] ?? 1, -1]));
+}
 
 /** torchvision's ResNet: [N,3,H,W] to logits [N, classes]. */
 export class ResNet extends Module {
@@ -125,19 +145,14 @@ export class ResNet extends Module {
 
   constructor(block: Block, depths: Depths, classes: number) {
     super();
-    const e = block.expansion;
-    this.layer1 = stage(block, depths[0], 64, 64, 1);
-    this.layer2 = stage(block, depths[1], 64 * e, 128, 2);
-    this.layer3 = stage(block, depths[2], 128 * e, 256, 2);
-    this.layer4 = stage(block, depths[3], 256 * e, 512, 2);
-    this.fc = new Linear(512 * e, classes);
+    ({ layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 } = stages(block, depths));
+    this.fc = new Linear(512 * block.expansion, classes);
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {
     const stem = convNorm(pass, x, this.conv1, this.bn1, { relu: this.relu });
     const features = chain(pass, stem, [this.maxpool, this.layer1, this.layer2, this.layer3, this.layer4]);
-    const pooled = pass.call(this.avgpool, features);
-    return pass.call(this.fc, reshape(pooled, [pooled.shape[0] ?? 1, -1]));
+    return classify(pass, features, this.avgpool, this.fc);
   }
 }
 
