@@ -187,16 +187,18 @@ async function writePictures(
   folder: string,
   image: string,
   explained: ImageExplanation,
-  { method }: Options,
+  { method, mode }: Options,
 ): Promise<string[]> {
   const fused = method === 'fm-g-cam';
+  // Pictures of the two modes may lie side by side.
+  const suffix = mode === 'paper' ? '' : `-${mode}`;
   const pictures: [name: string, picture: RgbImage][] = [
-    ...(fused ? [['fm-g-cam', explained.fusedPicture()] as [string, RgbImage]] : []),
+    ...(fused ? [[`fm-g-cam${suffix}`, explained.fusedPicture()] as [string, RgbImage]] : []),
     ...explained.classes.map(({ name }, k): [string, RgbImage] => [
       `grad-cam-${k + 1}-${name}`,
       explained.classPicture(k),
     ]),
-    ['contact-sheet', explained.contactSheet({ fused })],
+    [`contact-sheet${fused ? suffix : ''}`, explained.contactSheet({ fused })],
   ];
   const encoded = await Promise.all(
     pictures.map(async ([name, picture]) => [resultPath(folder, image, name), await encodePng(picture)] as const),

@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
+import { InputError } from '../errors.ts';
 import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
 import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
@@ -40,7 +43,21 @@ export function fraction(text: string): number {
 }
 
 export async function readModel({ model, weights }: ModelOptions): Promise<Model> {
-  return loadModel(model, await read(weights), { file: weights });
+  const bytes = await read(weights);
+  checkNamedHash(weights, bytes);
+  return loadModel(model, bytes, { file: weights });
+}
+
+/** PyTorch's hubs name a file after the first 8 digits of its SHA-256 (`resnet50-0676ba61.pth`): flipped bits show. */
+function checkNamedHash(file: string, bytes: Uint8Array): void {
+  const [, named] = /-([0-9a-f]{8})\.(?:pth|pt|th|safetensors)$/.exec(basename(file)) ?? [];
+  if (!named) return;
+  const actual = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
+  if (actual !== named) {
+    throw new InputError(
+      `${file}: its SHA-256 begins with ${actual}, not with the ${named} of its name; it is damaged: download it again, or rename it`,
+    );
+  }
 }
 
 /** Opens the device and says on stderr which one it is. */

@@ -35,6 +35,9 @@ export const PRESETS = {
   IMAGENET1K_V2: { fit: { shorter: 232, crop: 224 }, filter: 'bilinear', ...IMAGENET },
 } as const satisfies Record<string, Preprocessing>;
 
+/** The longest side of a network's input, in pixels: more than any network is run at, and less than exhausts the memory. */
+const LONGEST_INPUT = 16_384;
+
 /** Squashed to `size` x `size` pixels, normalised as ImageNet: nothing of the photograph is cut off. */
 export function squash(size: number): Preprocessing {
   return { fit: { squash: size }, filter: 'bilinear', ...IMAGENET };
@@ -42,7 +45,7 @@ export function squash(size: number): Preprocessing {
 
 /**
  * Makes the network's input as torchvision does from a PIL image: resize, centre crop, scale to [0, 1], normalise.
- * @throws UsageError if a size is not a whole number of at least 1, or the crop is larger than the resized shorter side
+ * @throws UsageError if a size is not a whole number from 1 to 16,384, or the crop is larger than the resized shorter side
  *   (where torchvision would pad with black).
  */
 export function preprocess(image: RgbImage, preset: Preprocessing): Preprocessed {
@@ -60,18 +63,23 @@ export function preprocess(image: RgbImage, preset: Preprocessing): Preprocessed
 /** The size that the whole image is resized to, and the part of it that is kept. */
 function target(image: RgbImage, fit: Preprocessing['fit']): { width: number; height: number; crop: Rectangle } {
   if ('squash' in fit) {
-    requireSize(fit.squash, 'squash');
+    requireInputSize(fit.squash, 'size');
     return { width: fit.squash, height: fit.squash, crop: { x: 0, y: 0, width: fit.squash, height: fit.squash } };
   }
   const { shorter, crop } = fit;
-  requireSize(shorter, 'shorter');
-  requireSize(crop, 'crop');
+  requireInputSize(shorter, 'shorter');
+  requireInputSize(crop, 'crop');
   if (crop > shorter) throw new UsageError(`crop ${crop} is larger than the shorter side ${shorter}; make it smaller`);
   const short = Math.min(image.width, image.height);
   const width = Math.trunc((shorter * image.width) / short);
   const height = Math.trunc((shorter * image.height) / short);
   const [x, y] = [roundHalfEven((width - crop) / 2), roundHalfEven((height - crop) / 2)];
   return { width, height, crop: { x, y, width: crop, height: crop } };
+}
+
+function requireInputSize(value: number, what: string): void {
+  requireSize(value, what);
+  if (value > LONGEST_INPUT) throw new UsageError(`${what} is ${value}; give at most ${LONGEST_INPUT} pixels`);
 }
 
 /** Python's `round`, which torchvision's centre crop uses. `value` is a multiple of one half. */
