@@ -2,6 +2,9 @@ import { UsageError } from '../errors.ts';
 import { type Rectangle, type RgbImage, requireSize } from './image.ts';
 import { type Filter, resize } from './resample.ts';
 
+/** The largest side of an input, in pixels: beyond it, a network's activations do not fit into the memory of a machine. */
+export const LARGEST_SIDE = 4096;
+
 /** How a photograph becomes the network's input. */
 export interface Preprocessing {
   /**
@@ -63,7 +66,7 @@ export function preprocess(image: RgbImage, preset: Preprocessing): Preprocessed
 /** The size that the whole image is resized to, and the part of it that is kept. */
 function target(image: RgbImage, fit: Preprocessing['fit']): { width: number; height: number; crop: Rectangle } {
   if ('squash' in fit) {
-    requireInputSize(fit.squash, 'size');
+    requireInputSize(fit.squash, 'squash');
     return { width: fit.squash, height: fit.squash, crop: { x: 0, y: 0, width: fit.squash, height: fit.squash } };
   }
   const { shorter, crop } = fit;

@@ -4,6 +4,7 @@ import { type Explanation, explainTensor } from '../../src/cam/explain.ts';
 import { referenceMaps } from '../../src/cam/reference.ts';
 import { tensor } from '../../src/kernels/index.ts';
 import { loadModel } from '../../src/nn/model.ts';
+import type { StateDict } from '../../src/nn/weights/host-array.ts';
 import { parseSafetensors } from '../../src/nn/weights/safetensors.ts';
 import { Scope } from '../../src/tensor/scope.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -30,17 +31,18 @@ function expectMap(actual: ArrayLike<number>, expected: ArrayLike<number>): void
 describeDevice('golden values', (device) => {
   describeShared('of a trained network', () => {
     describe.each(cases)('$file', ({ file, layer, topK }) => {
-      const golden = parseSafetensors(shared(`golden/${file}.safetensors`), file);
+      let golden: StateDict;
       const expected = (key: string) => {
         const array = golden.get(key);
         if (!array) throw new Error(`${file} has no ${key}`);
         return array;
       };
-      const model = loadModel('resnet20-cifar10', shared('models/resnet20-12fca82f.th'));
       const scope = new Scope();
       let explanation: Explanation;
 
       beforeAll(async () => {
+        golden = parseSafetensors(shared(`golden/${file}.safetensors`), file);
+        const model = loadModel('resnet20-cifar10', shared('models/resnet20-12fca82f.th'));
         const { data, shape } = expected('input');
         const input = tensor(device(), Float32Array.from(data), shape, { scope });
         explanation = await explainTensor(model, input, { layer, topK });
