@@ -9,6 +9,9 @@ const ON_DEVICES = [
   'test/cam/**/*.test.ts',
 ];
 
+/** The built package in a browser. */
+const IN_BROWSER = ['test/browser/smoke.test.ts'];
+
 /** Drivers that Debian installs; a machine without them runs the WebGPU suite once, on the driver that it has. */
 const DRIVERS = {
   lavapipe: '/usr/share/vulkan/icd.d/lvp_icd.json',
@@ -29,9 +32,10 @@ const project = (name: string, env: Record<string, string>) => ({
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
-    globalSetup: 'test/support/make-networks.ts',
+    globalSetup: ['test/support/make-networks.ts', 'test/support/build.ts'],
     projects: [
-      { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: ON_DEVICES } },
+      { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: [...ON_DEVICES, ...IN_BROWSER] } },
+      { test: { ...shared, name: 'browser', include: IN_BROWSER } },
       project('cpu', { FMGCAM_TEST_DEVICE: 'cpu' }),
       ...(installed.length > 0 ? installed : [['webgpu', undefined] as const]).map(([name, manifest]) =>
         project(name, { FMGCAM_TEST_DEVICE: 'webgpu', ...(manifest && { VK_ICD_FILENAMES: manifest }) }),

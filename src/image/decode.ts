@@ -2,8 +2,11 @@ import { InputError } from '../errors.ts';
 import { applyOrientation } from './exif.ts';
 import { type RgbImage, requireSize } from './image.ts';
 import { decodeJpeg, readJpegHeader } from './jpeg.ts';
-import { decodePng, readPngHeader } from './png.ts';
+import { decodePng } from './png.ts';
+import { readPngHeader } from './png-format.ts';
 
+/** The longest side of a picture, which is JPEG's own limit. */
+const LONGEST_SIDE = 65_535;
 /** Limits on what is decoded. */
 export interface DecodeLimits {
   /**
@@ -74,6 +77,9 @@ function latin1(bytes: Uint8Array, offset: number, length: number): string {
 function checkSize({ width, height }: { width: number; height: number }, maxPixels: number, name: string): void {
   if (width === 0 || height === 0) {
     throw new InputError(`${name}: its header says ${width}x${height} pixels; get a fresh copy`);
+  }
+  if (Math.max(width, height) > LONGEST_SIDE) {
+    throw new InputError(`${name}: ${width}x${height} pixels: no side may be longer than ${LONGEST_SIDE}; crop it`);
   }
   if (width * height > maxPixels) {
     throw new InputError(`${name}: ${width}x${height} pixels are more than the limit of ${maxPixels}; reduce its size`);

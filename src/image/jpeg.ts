@@ -1,6 +1,7 @@
-import { InputError, messageOf } from '../errors.ts';
+import { DeviceError, InputError, messageOf } from '../errors.ts';
 import { exifOrientation } from './exif.ts';
 import { type RgbImage, withoutAlpha } from './image.ts';
+import { readWasmBinary } from './jpeg-wasm.ts';
 
 /** What a JPEG file says of itself before its first scan. */
 export interface JpegHeader {
@@ -91,12 +92,18 @@ interface Codec {
  *
  * libjpeg fills in what is missing and only prints a warning. A warning is an error here, because the network would be
  * shown, and explained on, a picture that is partly grey. Damage that leaves a valid Huffman stream cannot be seen.
- * @throws InputError if the file is truncated or corrupt.
+ *
+ * In a browser the decoder fetches `mozjpeg_dec.wasm` relative to the script that it is in, by
+ * `new URL('mozjpeg_dec.wasm', import.meta.url)`. Vite's build and webpack see that and emit the file. With esbuild, copy it
+ * from `@jsquash/jpeg/codec/dec/` to the folder of the bundle; for Vite's development server, list `@jsquash/jpeg` in
+ * `optimizeDeps.exclude`. A Content-Security-Policy needs `script-src 'wasm-unsafe-eval'` and `connect-src 'self'`.
+ * @throws InputError if the file is truncated or corrupt, DeviceError if the decoder cannot be loaded.
  */
 export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<RgbImage> {
   const messages: string[] = [];
   // One instance per picture: libjpeg's fatal errors leave an instance unusable, and its memory would only ever grow.
   const codec = await createCodec((line) => messages.push(line));
+  messages.length = 0; // what it said while it was loaded is not about the picture
   try {
     const { width, height, data } = withImageData(() => codec.decode(bytes, false));
     if (messages.length === 0) return withoutAlpha(data, width, height);
@@ -109,19 +116,15 @@ export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<RgbIm
 
 async function createCodec(printErr: (line: string) => void): Promise<Codec> {
   const { default: factory } = await import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js');
-  const options = { noInitialRun: true, print: printErr, printErr };
-  // A browser (or its bundler) finds the WebAssembly file beside the module. Node cannot fetch file URLs.
-  const wasm = runsInNode() ? { wasmBinary: await readCodecFile() } : {};
-  return withImageData(() => factory({ ...options, ...wasm }));
-}
-
-function runsInNode(): boolean {
-  return typeof process === 'object' && typeof process.versions?.node === 'string';
-}
-
-async function readCodecFile(): Promise<Uint8Array> {
-  const [{ readFile }, { createRequire }] = await Promise.all([import('node:fs/promises'), import('node:module')]);
-  return readFile(createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'));
+  const wasmBinary = await readWasmBinary();
+  const options = { noInitialRun: true, print: printErr, printErr, ...(wasmBinary && { wasmBinary }) };
+  try {
+    return await withImageData(() => factory(options));
+  } catch (thrown) {
+    throw new DeviceError(
+      `the JPEG decoder cannot be loaded (${messageOf(thrown)}); serve mozjpeg_dec.wasm of @jsquash/jpeg beside the script`,
+    );
+  }
 }
 
 /**

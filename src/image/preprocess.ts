@@ -2,9 +2,6 @@ import { UsageError } from '../errors.ts';
 import { type Rectangle, type RgbImage, requireSize } from './image.ts';
 import { type Filter, resize } from './resample.ts';
 
-/** The largest side of an input, in pixels: beyond it, a network's activations do not fit into the memory of a machine. */
-export const LARGEST_SIDE = 4096;
-
 /** How a photograph becomes the network's input. */
 export interface Preprocessing {
   /**
@@ -39,7 +36,7 @@ export const PRESETS = {
 } as const satisfies Record<string, Preprocessing>;
 
 /** The longest side of a network's input, in pixels: more than any network is run at, and less than exhausts the memory. */
-const LONGEST_INPUT = 16_384;
+export const LONGEST_INPUT = 16_384;
 
 /** Squashed to `size` x `size` pixels, normalised as ImageNet: nothing of the photograph is cut off. */
 export function squash(size: number): Preprocessing {

@@ -1,3 +1,4 @@
+import { concatenate } from '../../bytes.ts';
 import { InputError, messageOf, UsageError } from '../../errors.ts';
 import { formatShape, sizeOf } from '../../tensor/shape.ts';
 import { ByteReader } from './byte-reader.ts';
@@ -220,14 +221,4 @@ function elementTypeOf(data: HostArray['data']): ElementType {
   if (data instanceof Float32Array) return 'F32';
   if (data instanceof Float64Array) return 'F64';
   return data instanceof Int32Array ? 'I32' : 'U8';
-}
-
-function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
-  const result = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
-  let offset = 0;
-  for (const chunk of chunks) {
-    result.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return result;
 }

@@ -1,4 +1,5 @@
 import { inflateSync } from 'fflate';
+import { crc32 } from '../../bytes.ts';
 import { InputError } from '../../errors.ts';
 import { ByteReader } from './byte-reader.ts';
 import { quote } from './messages.ts';
@@ -196,18 +197,4 @@ function findZip64Extra(extra: ByteReader): ByteReader {
     const content = extra.take(extra.u16());
     if (kind === ZIP64_EXTRA) return new ByteReader(content, extra.name);
   }
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** The cyclic redundancy check of ISO 3309, as zip and PNG use it. */
-function crc32(bytes: Uint8Array): number {
-  let crc = ~0;
-  // Over a hundred megabytes: by index, for...of is seven times slower here.
-  for (let i = 0; i < bytes.length; i++) crc = (CRC_TABLE[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0) ^ (crc >>> 8);
-  return ~crc >>> 0;
 }

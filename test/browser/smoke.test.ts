@@ -1,0 +1,205 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { type Browser, chromium, type Page, type Route } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeImage } from '../../src/image/decode.ts';
+import { ops } from '../../src/kernels/ops.ts';
+import { parseSafetensors } from '../../src/nn/weights/safetensors.ts';
+import { at } from '../../src/tensor/shape.ts';
+import { expectedValues } from '../image/support.ts';
+import { expectClose } from '../support/numbers.ts';
+import { describeShared, shared } from '../support/shared.ts';
+
+/* The built package, bundled as a page's author would, in a headless Chromium under a strict Content-Security-Policy. */
+
+const CHROMIUM = '/usr/bin/chromium';
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+/** Probabilities, maps and (relative L2) results of kernels. */
+const TOLERANCE = 1e-4;
+
+const WASM = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm');
+
+const { images } = expectedValues<{ images: { title: string; file: string; pixels: string }[] }>('decode.json');
+
+/** What page.ts puts into the global object of the page. */
+declare const checks: typeof import('./page.ts').checks;
+
+const missing = existsSync(CHROMIUM) ? undefined : `no ${CHROMIUM}`;
+if (missing && process.env.CI) throw new Error(`CI must have a browser: ${missing}`);
+
+describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` : 'a page', () => {
+  let server: Server | undefined;
+  let browser: Browser | undefined;
+  let page: Page;
+  const complaints: string[] = [];
+
+  async function openPage(prepare: (page: Page) => Promise<unknown> | unknown): Promise<Page> {
+    if (!server || !browser) throw new Error('the browser is started before a page is opened');
+    const page = await browser.newPage();
+    await prepare(page);
+    const { port } = server.address() as AddressInfo;
+    await page.goto(`http://localhost:${port}/`, { timeout: 30_000 });
+    return page;
+  }
+
+  beforeAll(async () => {
+    server = await serve(await bundle());
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+      timeout: 30_000,
+    });
+    page = await openPage(async (page) => {
+      // Chromium prints no breach of the policy that the script catches.
+      await page.addInitScript(() =>
+        addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
+          console.error(`Content-Security-Policy: ${violatedDirective} forbids ${blockedURI}`),
+        ),
+      );
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(String(error)));
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  const golden = [
+    { photo: 'dog-cat.jpg', file: 'resnet20-dog-cat-64-layer3.2-top5', size: 64, layer: 'layer3.2', topK: 5 },
+    {
+      photo: 'coco-000000000078.jpg',
+      file: 'resnet20-coco78-48-layer2.2.conv2-top3',
+      size: 48,
+      layer: 'layer2.2.conv2',
+      topK: 3,
+    },
+  ];
+  describeShared('with a trained network', () => {
+    describe.each(['cpu', 'webgpu'] as const)('on %s', (kind) => {
+      it.each(golden)('explains $photo as PyTorch does', async ({ photo, file, ...options }) => {
+        const explained = await page.evaluate(([kind, photo, options]) => checks.explain(kind, photo, options), [
+          kind,
+          `images/${photo}`,
+          options,
+        ] as const);
+        const expected = parseSafetensors(shared(`golden/${file}.safetensors`), file);
+        const valuesOf = (key: string) => Array.from(expected.get(key)?.data ?? []);
+        const top = valuesOf('top');
+        const probabilities = valuesOf('probs');
+        expect(explained.classes.map(({ index }) => index)).toEqual(top);
+        expectNear(
+          explained.classes.map(({ probability }) => probability),
+          top.map((index) => at(probabilities, index)),
+        );
+        expectNear(explained.maps, valuesOf('fm_g_cam'));
+        expect(explained.blocksLeft).toBe(0);
+
+        const { width, height, data } = await decodeImage(fromBase64(explained.png), 'the picture');
+        expect({ width, height, data: toBase64(data) }).toEqual(explained.picture);
+      });
+    });
+  });
+
+  it('decodes to the pixels that PIL gives', async () => {
+    const decoded = await page.evaluate(
+      (files) => checks.decode(files),
+      images.map(({ file }) => file),
+    );
+    expect(Object.fromEntries(images.map(({ title }, i) => [title, decoded[i]]))).toEqual(
+      Object.fromEntries(images.map(({ title, pixels }) => [title, pixels])),
+    );
+  });
+
+  it('computes the same with every kernel on both devices', async () => {
+    const webgpu = await page.evaluate(() => checks.runKernels('webgpu'));
+    const cpu = await page.evaluate(() => checks.runKernels('cpu'));
+    expect(Object.keys(webgpu.results)).toEqual(Object.keys(cpu.results));
+    for (const [name, expected] of Object.entries(cpu.results)) {
+      for (const [i, values] of expected.entries()) {
+        expectClose(webgpu.results[name]?.[i] ?? [], values, TOLERANCE, `${name}, result ${i}`);
+      }
+    }
+    const { length } = Object.values(ops).filter((op) => 'webgpu' in op);
+    // The kernel of `copy` also runs on its own, to arrange the inputs of other ops.
+    expect([webgpu.kernels, cpu.kernels]).toEqual([length + 1, length + 1]);
+  });
+
+  it('has printed nothing, kept to the policy, and thrown nothing that was not caught', async () => {
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve))); // what it printed arrives before this
+    expect(complaints).toEqual([]);
+  });
+
+  it('was under the policy, and would have been heard', async () => {
+    expect(await page.evaluate(() => checks.runText())).toContain('EvalError');
+    await expect.poll(() => complaints).toEqual(['Content-Security-Policy: script-src forbids eval']);
+  });
+
+  describe('where the server has the JPEG decoder', () => {
+    const { file, pixels } = at(
+      images.filter(({ title }) => title === 'jpeg 4:2:0'),
+      0,
+    );
+    const decodeWith = async (answer: Parameters<Route['fulfill']>[0]) => {
+      const page = await openPage((page) => page.route('**/mozjpeg_dec.wasm', (route) => route.fulfill(answer)));
+      return page.evaluate((file) => checks.decode([file]), file);
+    };
+
+    it('under another type, decodes', async () => {
+      expect(await decodeWith({ body: readFileSync(WASM), contentType: 'application/octet-stream' })).toEqual([pixels]);
+    });
+
+    it('not at all, says what to do', async () => {
+      await expect(decodeWith({ status: 404 })).rejects.toThrow('serve mozjpeg_dec.wasm of @jsquash/jpeg beside');
+    });
+  });
+});
+
+/** One script of page.ts and the package. It cannot be bundled if it reaches a module of Node. */
+async function bundle(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [local('page.ts')],
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    write: false,
+  });
+  return at(outputFiles, 0).text;
+}
+
+async function serve(script: string): Promise<Server> {
+  const files: Record<string, [type: string, content: () => string | Buffer]> = {
+    '/': ['text/html', () => '<!doctype html><title>smoke</title><script type="module" src="page.js"></script>'],
+    '/page.js': ['text/javascript', () => script],
+    '/mozjpeg_dec.wasm': ['application/wasm', () => readFileSync(WASM)],
+  };
+  const server = createServer(({ url = '' }, response) => {
+    const [type, content] = files[url] ?? ['application/octet-stream', () => shared(url.slice(1))];
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(content());
+  });
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  return server;
+}
+
+function local(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+/** Absolutely. */
+function expectNear(actual: readonly number[], expected: readonly number[]): void {
+  expect(actual.length).toBe(expected.length);
+  for (const [i, value] of expected.entries()) expect(Math.abs(at(actual, i) - value)).toBeLessThanOrEqual(TOLERANCE);
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+function fromBase64(text: string): Uint8Array {
+  return Buffer.from(text, 'base64');
+}
