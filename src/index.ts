@@ -30,16 +30,37 @@ export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
 export { classColour, viridis } from './image/colour.ts';
 export { decodeImage } from './image/decode.ts';
 export { encodePng } from './image/encode.ts';
-export { contactSheet, legend, withLegend } from './image/figure.ts';
-export type { Rgb, RgbImage } from './image/image.ts';
-export { type OverlayMap, overlayFused, overlaySingle, upsample } from './image/overlay.ts';
-export { PRESETS, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
+export {
+  type ContactSheet,
+  contactSheet,
+  type LegendClass,
+  type LegendOptions,
+  legend,
+  type SheetTile,
+  withLegend,
+} from './image/figure.ts';
+export type { Rectangle, Rgb, RgbImage } from './image/image.ts';
+export {
+  type FusedOverlayOptions,
+  type OverlayMap,
+  type OverlayOptions,
+  overlayFused,
+  overlaySingle,
+  upsample,
+} from './image/overlay.ts';
+export { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
 export { type Filter, resize as resizeImage } from './image/resample.ts';
 export * from './kernels/index.ts';
+export { Constant, Parameter } from './nn/constant.ts';
+export { ForwardPass, type Observer } from './nn/forward-pass.ts';
+export * from './nn/layers.ts';
 export { type LoadOptions, layersOf, loadModel, Model } from './nn/model.ts';
 export { type Architecture, architectures, MODEL_NAMES, type ModelName } from './nn/models/registry.ts';
+export { Module } from './nn/module.ts';
 export type { HostArray, StateDict } from './nn/weights/host-array.ts';
 export { parseSafetensors, serializeSafetensors } from './nn/weights/safetensors.ts';
 export { loadStateDict } from './nn/weights/state-dict.ts';
+export type { HostData, MemoryReport } from './tensor/memory.ts';
 export { Scope, tidy, withScope } from './tensor/scope.ts';
+export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts';
+import { FmgcamError, UsageError } from '../errors.ts';
 import { tensor } from '../kernels/create.ts';
 import { deviceOf } from '../kernels/device.ts';
 import { tidy } from '../tensor/scope.ts';
@@ -25,7 +25,7 @@ export interface GradcheckResult {
 /**
  * Compares the gradients of `f` with central differences of the score sum(cotangent * f(inputs)), the cotangent being
  * random, so that a rule which ignores what comes from above is found out.
- * @throws InputError that names the input whose gradient is wrong
+ * @throws FmgcamError that names the input whose gradient is wrong
  */
 export async function gradcheck(
   f: (...inputs: Tensor[]) => Tensor,
@@ -34,7 +34,7 @@ export async function gradcheck(
 ): Promise<GradcheckResult> {
   const { epsilon = 1e-2, tolerance = 1e-2, samples = 24, seed = 1 } = options;
   const [first] = inputs;
-  if (!first) throw new InputError('gradcheck needs at least one input');
+  if (!first) throw new UsageError('gradcheck needs at least one input');
   const device = deviceOf(first);
   const random = uniform(seed);
 
@@ -53,8 +53,8 @@ export async function gradcheck(
       return tensor(device, copy, at(inputs, i).shape);
     });
     try {
-      using result = tidy(changed, f);
-      const data = await result.data();
+      const result = tidy(changed, f);
+      const data = await result.data().finally(() => result.dispose());
       return cotangent.reduce((sum, weight, i) => sum + weight * at(data, i), 0);
     } finally {
       for (const input of changed) input.dispose();
@@ -82,7 +82,7 @@ export async function gradcheck(
   }
   const worst = errors.findIndex((error) => !(error <= tolerance));
   if (worst >= 0) {
-    throw new InputError(
+    throw new FmgcamError(
       `gradcheck: the gradient of input ${worst} is off by ${at(errors, worst).toExponential(1)} (relative L2; ${tolerance} allowed)`,
     );
   }

@@ -51,24 +51,25 @@ export class Tape implements Recorder {
    *
    * @param output what the scores are functions of, for example logits [N, classes]
    * @param cotangents [K, ...output shape]: the derivative of each score with respect to the output
-   * @param targets tensors that `watch` returned
+   * @param watched the targets: tensors that `watch` returned
    * @returns for each target [K, ...target shape]
    * @throws UsageError when the output does not depend on a target
    */
-  vjp(output: Tensor, cotangents: Tensor, targets: readonly Tensor[]): Tensor[] {
+  vjp(output: Tensor, cotangents: Tensor, watched: readonly Tensor[]): Tensor[] {
     if (!sameShape(cotangents.shape.slice(1), output.shape)) {
       throw new UsageError(
         `vjp: cotangents ${formatShape(cotangents.shape)} must be [K, ...${formatShape(output.shape)}], the shape of the output behind the number of scores`,
       );
     }
     const root = this.#find(output, 'the output');
-    const wanted = targets.map((target) => this.#find(target, 'a target'));
+    const wanted = watched.map((target) => this.#find(target, 'a target'));
     const needed = this.#reachable(wanted);
     if (wanted.some((value) => !needed.has(value)) || !needed.has(root)) throw notConnected();
 
     const gradients = new Map<number, Tensor>([[root, cotangents.alias({ recorder: undefined })]]);
     try {
-      for (const node of this.#nodes.toReversed()) this.#step(node, needed, new Set(wanted), gradients);
+      const targets = new Set(wanted);
+      for (const node of this.#nodes.toReversed()) this.#step(node, needed, targets, gradients);
       return wanted.map((value) => {
         const gradient = gradients.get(value);
         if (!gradient) throw notConnected();
@@ -184,14 +185,18 @@ export function vjp(
   inputs: readonly Tensor[],
   cotangents: (output: Tensor) => Tensor,
 ): { readonly output: Tensor; readonly gradients: Tensor[] } {
-  using tape = new Tape();
-  const [output, ...gradients] = tidy(inputs, (...aliases) => {
-    const watched = aliases.map((input) => tape.watch(input));
-    const result = f(...watched);
-    return [result.alias({ recorder: undefined }), ...tape.vjp(result, cotangents(result), watched)];
-  });
-  if (!output) throw new RangeError('vjp lost its output');
-  return { output, gradients };
+  const tape = new Tape();
+  try {
+    const [output, ...gradients] = tidy(inputs, (...aliases) => {
+      const watched = aliases.map((input) => tape.watch(input));
+      const result = f(...watched);
+      return [result.alias({ recorder: undefined }), ...tape.vjp(result, cotangents(result), watched)];
+    });
+    if (!output) throw new RangeError('vjp lost its output');
+    return { output, gradients };
+  } finally {
+    tape.dispose();
+  }
 }
 
 /**
@@ -207,7 +212,8 @@ export function grad(f: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor
   const { output, gradients } = vjp(f, inputs, one);
   output.dispose();
   return gradients.map((gradient) => {
-    using batched = gradient;
-    return select(batched, 0, 0);
+    const single = select(gradient, 0, 0);
+    gradient.dispose();
+    return single;
   });
 }

@@ -33,7 +33,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 export function topClasses(probabilities: ArrayLike<number>, k: number): number[] {
   const classes = probabilities.length;
   if (!Number.isInteger(k) || k < 1 || k > classes) {
-    throw new UsageError(`topk ${k} is out of range: this model has ${classes} classes; use 1 to ${classes}`);
+    throw new UsageError(`topK ${k} is out of range: this model has ${classes} classes; use 1 to ${classes}`);
   }
   return Array.from({ length: classes }, (_, n) => n)
     .sort((m, n) => at(probabilities, n) - at(probabilities, m) || m - n)
@@ -106,6 +106,9 @@ const activations: { readonly [Name in Activation]: (x: Tensor) => Tensor } = { 
 
 /** The activation of equation 6: ReLU(S' / ||S'||_2), or ELU or exact GELU instead. */
 export function activate(normalised: Tensor, activation: Activation = 'relu'): Tensor {
+  if (!Object.hasOwn(activations, activation)) {
+    throw new UsageError(`activation "${activation}" is unknown; use ${ACTIVATIONS.join(', ')}`);
+  }
   return activations[activation](normalised);
 }
 

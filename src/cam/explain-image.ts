@@ -82,7 +82,7 @@ async function mapsOf(maps: Tensor): Promise<OverlayMap[]> {
   const data = Float32Array.from(await maps.data());
   if (!data.every(Number.isFinite))
     throw new InputError(
-      'the maps are not finite; look for NaN or infinite values in the weights, or run `fmgcam diff`',
+      'the maps are not finite; look for NaN or infinite values in the weights, or compare the devices layer by layer',
     );
   return Array.from({ length: K }, (_, k) => ({
     data: data.slice(k * height * width, (k + 1) * height * width),

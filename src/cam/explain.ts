@@ -214,7 +214,7 @@ function classesOf(
   const { labels } = model;
   if (!Array.from(logits).every(Number.isFinite)) {
     throw new InputError(
-      `${model.name}: the logits are not finite; look for NaN or infinite values in the input, or run \`fmgcam diff\``,
+      `${model.name}: the logits are not finite; look for NaN or infinite values in the input, or compare the devices layer by layer`,
     );
   }
   const chosen = chosenClasses(model, options);
@@ -246,10 +246,7 @@ function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOption
   if (topK !== undefined) throw new UsageError('give either classes or topK, not both');
   if (classes.length === 0) throw new UsageError('classes is empty; name at least one class');
   const indices = classes.map((wanted) => {
-    const index =
-      typeof wanted === 'number' || /^\d+$/.test(wanted)
-        ? Number(wanted)
-        : labels.findIndex((label) => label.toLowerCase() === wanted.toLowerCase());
+    const index = typeof wanted === 'number' || /^\d+$/.test(wanted) ? Number(wanted) : indexOfLabel(labels, wanted);
     if (!Number.isInteger(index) || index < 0 || index >= labels.length) {
       throw new UsageError(
         `class "${wanted}" is unknown to ${name}; use a name, or an index from 0 to ${labels.length - 1}`,
@@ -260,4 +257,16 @@ function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOption
   if (new Set(indices).size !== indices.length)
     throw new UsageError(`classes ${classes.join(', ')} name one class twice`);
   return indices;
+}
+
+/** The class of this name; case matters only where two classes differ in nothing else, as ImageNet's Cardigan and cardigan. */
+function indexOfLabel(labels: readonly string[], wanted: string): number {
+  const exact = labels.indexOf(wanted);
+  if (exact >= 0) {
+    const again = labels.indexOf(wanted, exact + 1);
+    if (again >= 0)
+      throw new UsageError(`class "${wanted}" is the name of several classes; give the index, ${exact} or ${again}`);
+    return exact;
+  }
+  return labels.findIndex((label) => label.toLowerCase() === wanted.toLowerCase());
 }

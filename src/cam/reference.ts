@@ -5,9 +5,9 @@ import {
   div,
   equal,
   max,
-  maximum,
   mul,
   neg,
+  relu,
   scalar,
   slice,
   sqrt,
@@ -77,7 +77,9 @@ function firstMaximum(R: Tensor): Tensor {
 /** In place of the norm of equation 6: `normalize(dim=1)` of [K,I,J], the norm of each column of each class. */
 function normaliseRows(S: Tensor): Tensor {
   const norm = sqrt(sum(mul(S, S), [2], true));
-  return div(S, maximum(norm, scalar(deviceOf(S), EPSILON, S.scope)));
+  const epsilon = scalar(deviceOf(S), EPSILON, S.scope);
+  // max(norm, epsilon)
+  return div(S, add(relu(sub(norm, epsilon)), epsilon));
 }
 
 /** After the activation: all classes together are stretched to [0,1]. */

@@ -100,7 +100,10 @@ async function outputsOn(kind: 'webgpu' | 'cpu', model: Model, { data, shape }: 
           return output;
         },
       ]);
-      seen.set('output', model.forward(tensor(device, data, shape, { scope }), Object.fromEntries(observers)));
+      const x = tensor(device, data, shape, { scope });
+      model.forward(x, Object.fromEntries(observers));
+      // Once more as `explain` runs it, with everything fused.
+      seen.set('output', model.forward(x));
       const outputs: Outputs = new Map();
       for (const [layer, output] of seen) outputs.set(layer, { shape: output.shape, data: await output.data() });
       return outputs;

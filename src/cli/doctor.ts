@@ -66,7 +66,7 @@ function cpuFinding({ gflops }: Probe): Finding {
 
 async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<Finding> {
   if (!search.found) return { device: 'webgpu', usable: false, reason: search.reason, facts: {} };
-  const { adapter, release } = search;
+  const { adapter } = search;
   const { info, features, limits } = adapter;
   const facts = {
     adapter: info.description || info.device,
@@ -80,7 +80,7 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
     'largest binding, MiB': Math.round(limits.maxStorageBufferBindingSize / 2 ** 20),
   };
   try {
-    const { values, gflops } = await probe(await openAdapter(adapter, release));
+    const { values, gflops } = await probe(await openAdapter(search));
     const error = relativeError(values, expected.values);
     const measured = {
       ...facts,

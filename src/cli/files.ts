@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { InputError, messageOf } from '../errors.ts';
 
@@ -23,12 +23,13 @@ export async function write(file: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Makes a folder for results, before the work starts. */
+/** Makes a folder for results, or makes sure that there is one to write into, before the work starts. */
 export async function prepareFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
   } catch (error) {
-    throw new InputError(`${folder}: cannot be made a folder for the results: ${reasonOf(error)}`);
+    throw new InputError(`${folder}: cannot be a folder for the results: ${reasonOf(error)}`);
   }
 }
 
@@ -51,6 +52,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is not a folder',
   EEXIST: 'a file of that name is in the way',
   EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the disk is read-only',
   ENOSPC: 'the disk is full',
 };
 

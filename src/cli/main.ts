@@ -22,7 +22,7 @@ function program(): Command {
     // Errors come out below, in one place and on one line.
     command
       .exitOverride()
-      .configureOutput({ outputError: () => {} })
+      .configureOutput({ writeErr: () => {} })
       .allowExcessArguments(false);
   }
   return fmgcam;
@@ -37,8 +37,14 @@ try {
   await program().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Help and version are errors to commander, with exit code 0; a call without a command prints the help and fails.
-    if (error.exitCode !== 0 && error.code !== 'commander.help') complain(error.message.replace(/^error: /, ''));
+    // Help and version are errors to commander, with exit code 0; so is a call without a command, with another code.
+    if (error.exitCode !== 0) {
+      complain(
+        error.code === 'commander.help'
+          ? 'no command is given; see `fmgcam --help`'
+          : error.message.replace(/^error: /, ''),
+      );
+    }
     process.exitCode = error.exitCode === 0 ? 0 : WRONG_USAGE;
   } else {
     complain(

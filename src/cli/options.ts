@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../errors.ts';
+import { LONGEST_INPUT } from '../image/preprocess.ts';
 import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
 import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
@@ -21,15 +22,18 @@ export const weightsOption = () =>
 export const deviceOption = () =>
   new Option('--device <name>', 'where to compute').choices(DEVICE_CHOICES).default('auto');
 export const sizeOption = () =>
-  new Option('--size <pixels>', 'squash the image to a square of so many pixels').argParser(wholeNumber(1));
+  new Option('--size <pixels>', 'squash the image to a square of so many pixels').argParser(
+    wholeNumber(1, LONGEST_INPUT),
+  );
 export const jsonOption = () => new Option('--json', 'print the results as JSON');
 
-/** Parses a whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** Parses a whole number of at least `least` and at most `most`. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text.trim()) || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`Use a whole number of ${least} or more.`);
+    if (!/^\d+$/.test(text.trim()) || value < least || value > most) {
+      const range = most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
+      throw new InvalidArgumentError(`Use a whole number ${range}.`);
     }
     return value;
   };

@@ -22,16 +22,16 @@ export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedD
   if (choice === 'cpu') return { device: new CpuDevice(), reason: 'asked for' };
   const search = await findAdapter();
   if (choice === 'webgpu') {
-    if (!search.found) throw new DeviceError(`no WebGPU device: ${search.reason}; or use --device cpu`);
-    return { device: await openAdapter(search.adapter, search.release), reason: 'asked for' };
+    if (!search.found) throw new DeviceError(`no WebGPU device: ${search.reason}; or use the device cpu`);
+    return { device: await openAdapter(search), reason: 'asked for' };
   }
   if (!search.found) return { device: new CpuDevice(), reason: `no WebGPU adapter (${search.reason})` };
   const { adapter, release } = search;
   const { description } = adapter.info;
-  if (!isSoftware(adapter)) return { device: await openAdapter(adapter, release), reason: 'a hardware GPU' };
+  if (!isSoftware(adapter)) return { device: await openAdapter(search), reason: 'a hardware GPU' };
   if (outrunsCpuDevice(adapter)) {
     const reason = 'no hardware GPU, and this software driver outruns the CPU device';
-    return { device: await openAdapter(adapter, release), reason };
+    return { device: await openAdapter(search), reason };
   }
   release();
   return { device: new CpuDevice(), reason: `no hardware GPU, and the CPU device outruns ${description}` };

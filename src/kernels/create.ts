@@ -2,7 +2,7 @@ import { UsageError } from '../errors.ts';
 import { type AxisOrder, denseLayout } from '../tensor/layout.ts';
 import { type HostData, Storage } from '../tensor/memory.ts';
 import type { Scope } from '../tensor/scope.ts';
-import { formatShape, type Shape, sizeOf } from '../tensor/shape.ts';
+import { formatShape, requireShape, type Shape, sizeOf } from '../tensor/shape.ts';
 import { rearrange, Tensor } from '../tensor/tensor.ts';
 import type { Device } from './device.ts';
 
@@ -21,8 +21,7 @@ export function tensor(
   shape: Shape,
   options: UploadOptions = {},
 ): Tensor {
-  if (shape.some((size) => !Number.isInteger(size) || size < 0))
-    throw new UsageError(`${formatShape(shape)} is not a shape`);
+  requireShape(shape, 'tensor');
   if (values.length !== sizeOf(shape)) {
     throw new UsageError(
       `${values.length} values do not fill a tensor of shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
@@ -31,7 +30,12 @@ export function tensor(
   const data = values instanceof Float32Array || values instanceof Int32Array ? values : Float32Array.from(values);
   const { order, scope, constant = false } = options;
   const storage = new Storage(device, 4 * data.length);
-  device.write(storage.block, order ? rearrange(data, shape, order) : data);
+  try {
+    device.write(storage.block, order ? rearrange(data, shape, order) : data);
+  } catch (error) {
+    storage.release();
+    throw error;
+  }
   if (constant) storage.freeze();
   const dtype = data instanceof Int32Array ? 'int32' : 'float32';
   return new Tensor(storage, denseLayout(shape, order), { dtype, scope });

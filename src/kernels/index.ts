@@ -1,5 +1,5 @@
 export { argmax } from './argmax/index.ts';
-export { assemble, concat, pad } from './assemble/index.ts';
+export { concat, pad } from './assemble/index.ts';
 export { type BatchNormOptions, batchNorm } from './batch-norm/index.ts';
 export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
 export { channelsLast, contiguous } from './copy/index.ts';
@@ -16,7 +16,6 @@ export {
   exp,
   gelu,
   log,
-  maximum,
   mul,
   multiplyAdd,
   multiplyAddRelu,
@@ -28,9 +27,16 @@ export {
   sub,
   where,
 } from './pointwise/index.ts';
-export { adaptiveAvgPool2d, avgPool2d, globalAvgPool2d, maxPool2d } from './pool/index.ts';
+export {
+  type AvgPool2dOptions,
+  adaptiveAvgPool2d,
+  avgPool2d,
+  globalAvgPool2d,
+  type MaxPool2dOptions,
+  maxPool2d,
+} from './pool/index.ts';
 export { max, mean, sum } from './reduce/index.ts';
-export { type ResizeMode, resize } from './resize/index.ts';
+export { type ResizeMode, type ResizeOptions, resize } from './resize/index.ts';
 export { logSoftmax, softmax } from './softmax/index.ts';
 export { topk } from './topk/index.ts';
 export { expand, reshape, select, slice, transpose } from './view/index.ts';

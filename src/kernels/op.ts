@@ -59,9 +59,9 @@ export function apply<Attributes>(
   const recorder = commonRecorder(inputs);
 
   const temporaries: Storage[] = [];
-  const operands = inputs.map((input, i) => arrange(input, orders[i], temporaries));
   const outputs: Tensor[] = [];
   try {
+    const operands = inputs.map((input, i) => arrange(input, orders[i], temporaries));
     for (const { shape, order, dtype = 'float32' } of specs) {
       const storage = new Storage(device, 4 * sizeOf(shape));
       outputs.push(new Tensor(storage, denseLayout(shape, order), { dtype, scope, recorder }));
@@ -135,8 +135,13 @@ function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Stora
 function copyTo(input: Tensor, layout: Layout): Storage {
   const device = deviceOf(input);
   const storage = new Storage(device, 4 * sizeOf(layout.shape));
-  device.run(copyKernel, [operandOf(input)], [{ ...layout, dtype: input.dtype, block: storage.block }], undefined);
-  return storage;
+  try {
+    device.run(copyKernel, [operandOf(input)], [{ ...layout, dtype: input.dtype, block: storage.block }], undefined);
+    return storage;
+  } catch (error) {
+    storage.release();
+    throw error;
+  }
 }
 
 /** The order of axes for the result of an elementwise op: that of the largest input, which decides the memory traffic. */

@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { InputError, UsageError } from '../errors.ts';
 import type { Device } from '../kernels/device.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -76,7 +76,10 @@ export function loadModel(name: string, bytes: Uint8Array, options: LoadOptions 
   const { file = 'the weights' } = options;
   const { build, head, labels: published } = architecture(name);
   const given = loadStateDict(bytes, file);
-  const classes = given.get(head)?.shape[0] ?? published.length;
+  // The head may stand under a wrapper's prefix (`model.fc.bias`), which the match below takes off.
+  const headKey = [...given.keys()].find((key) => key === head || key.endsWith(`.${head}`)) ?? head;
+  const classes = given.get(headKey)?.shape[0] ?? published.length;
+  if (classes === 0) throw new InputError(`${file}: "${headKey}" is empty: these weights have no classes`);
   const module = build(classes);
   const matched = matchStateDict(module.stateShapes(), given, file, { architecture: name });
   module.loadValues(new Map([...matched].map(([key, { data }]) => [key, { data: asFloat32(data) }])));

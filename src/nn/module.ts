@@ -60,9 +60,7 @@ export abstract class Module {
     const parent = name.split('.').slice(0, -1).join('.');
     const siblings = [...modules.keys()].filter((other) => other.split('.').slice(0, -1).join('.') === parent);
     const choice = siblings.length > 0 ? siblings : this.children().map(([child]) => child);
-    throw new UsageError(
-      `layer "${name}" not found; this model has ${choice.join(', ')} (\`fmgcam layers\` lists all)`,
-    );
+    throw new UsageError(`layer "${name}" not found; this model has ${choice.join(', ')}`);
   }
 
   /** Frees what this module and all below it keep on a device. */

@@ -23,7 +23,12 @@ export interface MemoryReport {
  */
 export interface Memory {
   readonly name: string;
-  /** At least `bytes` bytes with undefined content. Throws a DeviceError when there is no room. */
+  /** Whether the device is gone, and with it everything in this memory. */
+  readonly destroyed: boolean;
+  /**
+   * At least `bytes` bytes with undefined content. Throws a DeviceError when there is no room; a GPU may find out later,
+   * and then the next `read` throws it.
+   */
   allocate(bytes: number): Block;
   release(block: Block): void;
   write(block: Block, data: HostData): void;

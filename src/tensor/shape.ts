@@ -3,6 +3,12 @@ import { UsageError } from '../errors.ts';
 /** Sizes of the axes, PyTorch's order (NCHW for images). */
 export type Shape = readonly number[];
 
+/** @throws UsageError unless every size is a whole number of at least 0 */
+export function requireShape(shape: Shape, what: string): void {
+  if (shape.some((size) => !Number.isInteger(size) || size < 0))
+    throw new UsageError(`${what}: ${formatShape(shape)} is not a shape`);
+}
+
 /** The number of elements of a tensor of this shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);

@@ -177,8 +177,10 @@ export function rearrange(data: HostData, shape: Shape, order: readonly number[]
 /** Says, once for each device, that tensors are collected without having been disposed of. It frees nothing. */
 class LeakAlarm {
   readonly #warned = new WeakSet<Memory>();
-  readonly #registry = new FinalizationRegistry<{ memory: Memory; shape: Shape }>(({ memory, shape }) => {
-    if (this.#warned.has(memory)) return;
+  // The device is held weakly, lest a tensor that nobody disposes of keep it alive.
+  readonly #registry = new FinalizationRegistry<{ device: WeakRef<Memory>; shape: Shape }>(({ device, shape }) => {
+    const memory = device.deref();
+    if (!memory || memory.destroyed || this.#warned.has(memory)) return;
     this.#warned.add(memory);
     console.warn(
       `fm-g-cam: a tensor of shape ${formatShape(shape)} on ${memory.name} was dropped without dispose(); its memory is lost`,
@@ -186,7 +188,7 @@ class LeakAlarm {
   });
 
   watch(tensor: Tensor, { memory }: Storage): void {
-    this.#registry.register(tensor, { memory, shape: tensor.shape }, tensor);
+    this.#registry.register(tensor, { device: new WeakRef(memory), shape: tensor.shape }, tensor);
   }
 
   forget(tensor: Tensor): void {

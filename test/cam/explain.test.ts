@@ -46,21 +46,21 @@ describeDevice('explainTensor', (device) => {
       [
         'an unknown layer',
         { layer: 'layer4' },
-        'layer "layer4" not found; this model has conv1, bn1, layer1, layer2, layer3, linear (`fmgcam layers` lists all)',
+        'layer "layer4" not found; this model has conv1, bn1, layer1, layer2, layer3, linear',
       ],
       [
         'an unknown layer below a known one',
         { layer: 'layer3.3' },
-        'layer "layer3.3" not found; this model has layer3.0, layer3.1, layer3.2 (`fmgcam layers` lists all)',
+        'layer "layer3.3" not found; this model has layer3.0, layer3.1, layer3.2',
       ],
       [
         'a layer that is no feature map',
         { layer: 'linear' },
         'layer "linear" returns [1, 10], which is no feature map [N,C,I,J]; choose a convolutional layer, such as layer3',
       ],
-      ['K = 0', { topK: 0 }, 'topk 0 is out of range: this model has 10 classes; use 1 to 10'],
-      ['K above the classes', { topK: 11 }, 'topk 11 is out of range: this model has 10 classes; use 1 to 10'],
-      ['half a class', { topK: 2.5 }, 'topk 2.5 is out of range: this model has 10 classes; use 1 to 10'],
+      ['K = 0', { topK: 0 }, 'topK 0 is out of range: this model has 10 classes; use 1 to 10'],
+      ['K above the classes', { topK: 11 }, 'topK 11 is out of range: this model has 10 classes; use 1 to 10'],
+      ['half a class', { topK: 2.5 }, 'topK 2.5 is out of range: this model has 10 classes; use 1 to 10'],
       ['K and classes', { topK: 1, classes: [3] }, 'give either classes or topK, not both'],
       ['no classes', { classes: [] }, 'classes is empty; name at least one class'],
       ['one class twice', { classes: ['Cat', 3] }, 'classes Cat, 3 name one class twice'],
@@ -115,7 +115,7 @@ describeDevice('explainTensor', (device) => {
     it.each([Number.NaN, Number.POSITIVE_INFINITY])('an image with a pixel of %d', (value) => {
       const values = randomArray(1, IMAGE).fill(value, 40, 41);
       const message =
-        'resnet20-cifar10: the logits are not finite; look for NaN or infinite values in the input, or run `fmgcam diff`';
+        'resnet20-cifar10: the logits are not finite; look for NaN or infinite values in the input, or compare the devices layer by layer';
       return expectError(new InputError(message), (scope) => explainTensor(model, upload(scope, values)));
     });
 

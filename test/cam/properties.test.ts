@@ -57,7 +57,7 @@ describe('equation 1', () => {
 
   it.each([0, -1, 4, 1.5, Number.NaN])('refuses K = %d of 3 classes', (k) => {
     expect(() => topClasses([0.5, 0.25, 0.25], k)).toThrow(
-      new UsageError(`topk ${k} is out of range: this model has 3 classes; use 1 to 3`),
+      new UsageError(`topK ${k} is out of range: this model has 3 classes; use 1 to 3`),
     );
   });
 });

@@ -128,6 +128,16 @@ describeDevice('conv2d', (device) => {
     expect(Array.from(await conv2d(x, weight, { activation: 'relu' }).data())).toEqual([Number.NaN, 0]);
   });
 
+  it('keeps the padding of one image free of another image, even of its NaN and infinity', async () => {
+    using scope = new Scope();
+    const x = tensor(device(), [Number.NaN, 1, 1, 1, 1, 1, 1, 1], [2, 1, 2, 2], { scope });
+    const weight = tensor(device(), new Float32Array(9).fill(1), [1, 1, 3, 3], { scope });
+    expect(Array.from(await conv2d(x, weight, { padding: 1 }).data()).slice(4)).toEqual([4, 4, 4, 4]);
+    const infinite = tensor(device(), [Number.POSITIVE_INFINITY, 0, 0, 0], [1, 1, 2, 2], { scope });
+    const y = await conv2d(infinite, weight, { padding: 2 }).data();
+    expect(y.every((value) => value === 0 || value === Number.POSITIVE_INFINITY)).toBe(true);
+  });
+
   it('keeps one packed copy of a constant weight, and none of others', async () => {
     using scope = new Scope();
     const before = device().memory().blocks;

@@ -132,8 +132,8 @@ describe('dispose()', () => {
 describe('tensor()', () => {
   it.each([
     [[1, 2, 3], [2, 2], '3 values do not fill a tensor of shape [2, 2], which has 4 elements'],
-    [[1], [-1, -1], '[-1, -1] is not a shape'],
-    [[1], [0.5, 2], '[0.5, 2] is not a shape'],
+    [[1], [-1, -1], 'tensor: [-1, -1] is not a shape'],
+    [[1], [0.5, 2], 'tensor: [0.5, 2] is not a shape'],
   ])('refuses %j as %j', (values, shape, message) => {
     expect(() => tensor(device, values, shape)).toThrow(new UsageError(message));
   });

@@ -65,12 +65,12 @@ ${each((i) => `  var sum${i} = ${vector}(0);`)}
       let w_at = (ty * u.kernel_w + tx) * u.tap_stride + first_column;
 ${each(
   (i) => `      let from${i} = source_address(p + ${i}u, ty, tx);
-      let mask${i} = select(1.0, 0.0, from${i} == OUTSIDE);
-      let at${i} = select(from${i} + g * u.rows, 0u, from${i} == OUTSIDE);`,
+      let inside${i} = from${i} != OUTSIDE;
+      let at${i} = select(0u, from${i} + g * u.rows, inside${i});`,
 )}
       for (var r = 0u; r < u.rows; r++) {
         let weight = w[(w_at + r * u.row_stride) / ${columns}u];
-${each((i) => `        sum${i} += mask${i} * source[at${i} + r] * weight;`)}
+${each((i) => `        sum${i} += select(0.0, source[at${i} + r], inside${i}) * weight;`)}
       }
     }
   }

@@ -10,6 +10,10 @@ export class CpuDevice implements Device {
   readonly name = 'cpu';
   #heap: Heap | undefined = new Heap();
 
+  get destroyed(): boolean {
+    return this.#heap === undefined;
+  }
+
   get #memory(): Heap {
     if (!this.#heap) throw new DeviceError('the CPU device has been destroyed; create a new one');
     return this.#heap;

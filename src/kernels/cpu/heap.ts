@@ -105,19 +105,27 @@ export class Heap {
     this.#free.splice(i + 1, 1);
   }
 
+  #tryToGrow(pages: number, needed: number): boolean {
+    if (pages < needed) return false;
+    try {
+      this.#memory.grow(pages);
+      return true;
+    } catch {
+      // Beyond 4 GiB, or the host has no more.
+      return false;
+    }
+  }
+
   #grow(size: number): void {
     const end = this.#memory.buffer.byteLength;
-    // A quarter more than asked for, so that a network's first run grows the memory a few times only.
-    const wanted = Math.ceil(Math.max(size, end / 4) / PAGE);
-    const available = MAX_PAGES - end / PAGE;
-    const needed = Math.ceil(size / PAGE);
-    try {
-      if (needed > available) throw new RangeError('beyond 4 GiB');
-      this.#memory.grow(Math.min(wanted, available));
-    } catch (cause) {
+    const last = this.#free.at(-1);
+    const tail = last?.end === end ? end - last.start : 0;
+    const needed = Math.ceil((size - tail) / PAGE);
+    // A quarter more than there is, so that a network's first run grows the memory a few times only; less where it must be.
+    const generous = Math.min(Math.max(needed, Math.ceil(end / 4 / PAGE)), MAX_PAGES - end / PAGE);
+    if (!this.#tryToGrow(generous, needed) && !this.#tryToGrow(needed, needed)) {
       throw new DeviceError(
-        `the CPU device is out of memory: ${size} bytes more than the ${this.#live} in use do not fit into 4 GiB; use a smaller image or batch`,
-        { cause },
+        `the CPU device is out of memory: ${size} bytes more than the ${this.#live} in use do not fit; use a smaller image or batch`,
       );
     }
     this.#insert(end, this.#memory.buffer.byteLength);

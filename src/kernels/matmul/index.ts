@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
 import { expandLayout, type Layout, type TensorSpec } from '../../tensor/layout.ts';
+import { tidy } from '../../tensor/scope.ts';
 import { at, broadcastShapes, formatShape, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
@@ -181,12 +182,10 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
     throw mismatch('linear', weight.shape, bias.shape, '[out, in] and [out] for weight and bias');
   }
   const leading = x.shape.slice(0, -1);
-  using rows = reshape(x, [sizeOf(leading), features]);
-  using columns = transpose(weight);
-  using product = matmul(rows, columns);
-  if (!bias) return reshape(product, [...leading, out]);
-  using shifted = add(product, bias);
-  return reshape(shifted, [...leading, out]);
+  return tidy([x, weight], (x, weight) => {
+    const product = matmul(reshape(x, [sizeOf(leading), features]), transpose(weight));
+    return reshape(bias ? add(product, bias) : product, [...leading, out]);
+  });
 }
 
 function mismatch(op: string, a: Shape, b: Shape, wanted: string): UsageError {

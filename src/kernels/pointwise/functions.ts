@@ -24,7 +24,6 @@ export const pointwiseFunctions = {
   sub: { arity: 2, wgsl: 'a - b', host: (a, b) => a - b },
   mul: { arity: 2, wgsl: 'a * b', host: (a, b) => a * b },
   div: { arity: 2, wgsl: 'a / b', host: (a, b) => a / b },
-  maximum: { arity: 2, wgsl: 'max(a, b)', host: (a, b) => Math.max(a, b) },
   /** 1 where a equals b, else 0. */
   equal: { arity: 2, wgsl: 'select(0.0, 1.0, a == b)', host: (a, b) => (a === b ? 1 : 0) },
   /** b where a is not 0, else c. */

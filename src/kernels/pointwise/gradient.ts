@@ -1,4 +1,6 @@
 import type { Tensor } from '../../tensor/tensor.ts';
+import { scalar } from '../create.ts';
+import { deviceOf } from '../device.ts';
 import { type GradientRule, onlyCotangent } from '../gradient.ts';
 import { sumTo } from '../reduce/index.ts';
 import type { PointwiseName } from './functions.ts';
@@ -17,14 +19,9 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
   sub: ({ cotangent }) => [() => cotangent, () => neg(cotangent)],
   mul: ({ cotangent, args: [a, b] }) => [() => mul(cotangent, b), () => mul(cotangent, a)],
   div: ({ cotangent, args: [, b], y }) => [() => div(cotangent, b), () => neg(mul(cotangent, div(y, b)))],
-  // Where both are equal, all of it goes to a.
-  maximum: ({ cotangent, args: [a, b] }) => {
-    const behind = () => pointwise('step', [sub(b, a)]);
-    return [() => sub(cotangent, mul(cotangent, behind())), () => mul(cotangent, behind())];
-  },
   equal: () => [],
   where: ({ cotangent, args: [condition] }) => {
-    const zero = () => sub(condition, condition);
+    const zero = () => scalar(deviceOf(condition), 0, condition.scope);
     return [
       undefined,
       () => pointwise('where', [condition, cotangent, zero()]),

@@ -79,8 +79,6 @@ export const sub = (a: Tensor, b: Tensor): Tensor => pointwise('sub', [a, b]);
 export const mul = (a: Tensor, b: Tensor): Tensor => pointwise('mul', [a, b]);
 /** a / b, broadcast. */
 export const div = (a: Tensor, b: Tensor): Tensor => pointwise('div', [a, b]);
-/** The larger of a and b, broadcast. */
-export const maximum = (a: Tensor, b: Tensor): Tensor => pointwise('maximum', [a, b]);
 /** 1 where a equals b, else 0; broadcast. No gradient flows through it. */
 export const equal = (a: Tensor, b: Tensor): Tensor => pointwise('equal', [a, b]);
 /** `a` where the condition is not 0, else `b`; broadcast. */
@@ -90,11 +88,17 @@ export const multiplyAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwis
 /** relu(a * b + c), broadcast. */
 export const multiplyAddRelu = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('multiplyAddRelu', [a, b, c]);
 
+/** -x. */
 export const neg = (x: Tensor): Tensor => pointwise('neg', [x]);
+/** |x|. */
 export const abs = (x: Tensor): Tensor => pointwise('abs', [x]);
+/** e to the power of x. */
 export const exp = (x: Tensor): Tensor => pointwise('exp', [x]);
+/** The natural logarithm. */
 export const log = (x: Tensor): Tensor => pointwise('log', [x]);
+/** The square root. */
 export const sqrt = (x: Tensor): Tensor => pointwise('sqrt', [x]);
+/** 1 / sqrt(x). */
 export const rsqrt = (x: Tensor): Tensor => pointwise('rsqrt', [x]);
 /** max(x, 0). */
 export const relu = (x: Tensor): Tensor => pointwise('relu', [x]);

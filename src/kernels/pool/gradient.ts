@@ -1,3 +1,4 @@
+import { tidy } from '../../tensor/scope.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type GradientCall, type GradientRule, onlyCotangent } from '../gradient.ts';
@@ -20,9 +21,10 @@ export const adaptiveAvgPool2dGradient: GradientRule<AdaptiveAvgPool2dAttributes
 
 /** Runs a gradient op with the K scores folded into the batch. */
 function backward<Attributes>(definition: OpDefinition<Attributes>, call: GradientCall<Attributes>): Tensor {
-  const cotangent = onlyCotangent(call);
   const x = at(call.inputs, 0);
-  using folded = reshape(cotangent, [-1, ...cotangent.shape.slice(2)]);
-  using gradient = applySingle(definition, [folded, x], call.attributes);
-  return reshape(gradient, [at(cotangent.shape, 0), ...x.shape]);
+  return tidy([onlyCotangent(call)], (cotangent) => {
+    const folded = reshape(cotangent, [-1, ...cotangent.shape.slice(2)]);
+    const gradient = applySingle(definition, [folded, x], call.attributes);
+    return reshape(gradient, [at(cotangent.shape, 0), ...x.shape]);
+  });
 }

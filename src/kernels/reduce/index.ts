@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
 import { physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
+import { tidy } from '../../tensor/scope.ts';
 import { at, formatShape, normaliseAxes, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressingUniforms, type IterationSpace, iterate } from '../core/iteration.ts';
@@ -148,6 +149,5 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     return broadcast ? [axis] : [];
   });
   if (axes.length === 0) return x.alias();
-  using total = sum(x, axes, true);
-  return reshape(total, [at(x.shape, 0), ...shape]);
+  return tidy([x], (x) => reshape(sum(x, axes, true), [at(x.shape, 0), ...shape]));
 }

@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
 import { type Layout, physicalOrder } from '../../tensor/layout.ts';
+import { tidy } from '../../tensor/scope.ts';
 import { at, formatShape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type Pair, pair } from '../core/pair.ts';
@@ -101,9 +102,14 @@ function around(x: Layout, axis: number): { outer: number; inner: number } {
 export function interpolateAxis(x: Tensor, axis: number, table: InterpolationTable): Tensor {
   const device = deviceOf(x);
   const shape = [table.rows, table.taps];
-  using indices = tensor(device, table.indices, shape);
-  using weights = tensor(device, table.weights, shape);
-  return applySingle(interpolateAxisDefinition, [x, indices, weights], { axis, table });
+  const indices = tensor(device, table.indices, shape);
+  const weights = tensor(device, table.weights, shape);
+  try {
+    return applySingle(interpolateAxisDefinition, [x, indices, weights], { axis, table });
+  } finally {
+    indices.dispose();
+    weights.dispose();
+  }
 }
 
 export interface ResizeOptions {
@@ -130,8 +136,10 @@ export function resize(x: Tensor, { size, mode, alignCorners = false }: ResizeOp
       `resize wants images [..., H, W] that are not empty, not a tensor of shape ${formatShape(x.shape)}`,
     );
   }
-  using resized = resizeAxis(x, x.rank - 2, height, mode, alignCorners);
-  return resizeAxis(resized, x.rank - 1, width, mode, alignCorners);
+  return tidy([x], (x) => {
+    const resized = resizeAxis(x, x.rank - 2, height, mode, alignCorners);
+    return resizeAxis(resized, x.rank - 1, width, mode, alignCorners);
+  });
 }
 
 function resizeAxis(x: Tensor, axis: number, to: number, mode: ResizeMode, alignCorners: boolean): Tensor {

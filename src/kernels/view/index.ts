@@ -1,6 +1,15 @@
 import { UsageError } from '../../errors.ts';
 import { expandLayout, type Layout, reshapeLayout, type TensorSpec } from '../../tensor/layout.ts';
-import { at, broadcastShapes, formatShape, normaliseAxis, type Shape, sameShape, sizeOf } from '../../tensor/shape.ts';
+import {
+  at,
+  broadcastShapes,
+  formatShape,
+  normaliseAxis,
+  requireShape,
+  type Shape,
+  sameShape,
+  sizeOf,
+} from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { applyView, type ViewDefinition } from '../op.ts';
 
@@ -28,6 +37,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
       `reshape: ${formatShape(x.shape)} has ${x.size} elements and does not fit into ${formatShape(shape)}`,
     );
   }
+  requireShape(resolved, 'reshape');
   return applyView(reshapeDefinition, x, { shape: resolved });
 }
 
@@ -88,6 +98,9 @@ export function slice(
         `slice: ${name} ${formatShape(list)} needs one entry for each axis of ${formatShape(x.shape)}`,
       );
   }
+  if (![...starts, ...ends].every(Number.isInteger)) {
+    throw new UsageError(`slice: starts ${formatShape(starts)} and ends ${formatShape(ends)} must be whole numbers`);
+  }
   if (steps.some((step) => !Number.isInteger(step) || step < 1))
     throw new UsageError(`slice: steps ${formatShape(steps)} must be 1 or more`);
   const clamp = (position: number, size: number) =>
@@ -129,6 +142,7 @@ export const expandDefinition: ViewDefinition<ExpandAttributes> = {
 
 /** `x` stretched to `shape`: axes are aligned at the end, sizes of 1 and missing axes repeat without taking memory. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  requireShape(shape, 'expand');
   if (!sameShape(broadcastShapes(x.shape, shape), shape)) {
     throw new UsageError(`expand: ${formatShape(x.shape)} cannot be stretched to ${formatShape(shape)}`);
   }

@@ -1,9 +1,18 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import { WebGpuDevice } from './device.ts';
+import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
+
+export interface FoundAdapter {
+  readonly adapter: GPUAdapter;
+  /** How this host waits for the GPU. */
+  readonly settle: Settle;
+  /** Lets go of what keeps the adapter alive; to be called unless a device is opened. */
+  readonly release: () => void;
+}
 
 /** An adapter that was found, or why there is none. */
 export type AdapterSearch =
-  | { readonly found: true; readonly adapter: GPUAdapter; readonly release: () => void }
+  | (FoundAdapter & { readonly found: true })
   | { readonly found: false; readonly reason: string };
 
 /** Looks for a WebGPU adapter: in a page or Deno `navigator.gpu`, in Node the optional package `webgpu`. */
@@ -14,7 +23,7 @@ export async function findAdapter(
   if (!source.found) return source;
   try {
     const adapter = await source.gpu.requestAdapter(options);
-    if (adapter) return { found: true, adapter, release: source.release };
+    if (adapter) return { found: true, adapter, settle: source.settle, release: source.release };
     source.release();
     return { found: false, reason: 'WebGPU is there, but no adapter: install a Vulkan, Metal or Direct3D 12 driver' };
   } catch (error) {
@@ -49,14 +58,14 @@ export async function findAdapters(): Promise<AdapterSearch[]> {
   return distinct.size > 0 || !nothing ? [...distinct.values()] : [nothing];
 }
 
-type GpuSearch = { found: true; gpu: GPU; release: () => void } | { found: false; reason: string };
+type GpuSearch = { found: true; gpu: GPU; settle: Settle; release: () => void } | { found: false; reason: string };
 
 /** Instances of the `webgpu` package in use. Dawn crashes if one is collected while its devices live. */
 const instances = new Set<GPU>();
 
 async function findGpu(): Promise<GpuSearch> {
   const ambient = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (ambient) return { found: true, gpu: ambient, release: () => {} };
+  if (ambient) return { found: true, gpu: ambient, settle: settleByItself, release: () => {} };
   if (typeof process === 'undefined' || !process.versions?.node) {
     return {
       found: false,
@@ -67,7 +76,7 @@ async function findGpu(): Promise<GpuSearch> {
     const { create } = await import('webgpu');
     const gpu = create([]);
     instances.add(gpu);
-    return { found: true, gpu, release: () => instances.delete(gpu) };
+    return { found: true, gpu, settle: settleWithNaps, release: () => instances.delete(gpu) };
   } catch (error) {
     return {
       found: false,
@@ -91,11 +100,11 @@ export function outrunsCpuDevice({ info }: GPUAdapter): boolean {
 }
 
 /** A device of an adapter, with the adapter's own limits on buffers. */
-export async function openAdapter(adapter: GPUAdapter, release: () => void): Promise<WebGpuDevice> {
+export async function openAdapter({ adapter, settle, release }: FoundAdapter): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   try {
     const gpu = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
-    return new WebGpuDevice(gpu, adapter.info, release);
+    return new WebGpuDevice(gpu, adapter.info, settle, release);
   } catch (error) {
     release();
     throw new DeviceError(`the WebGPU adapter refuses a device: ${messageOf(error)}`);

@@ -5,7 +5,7 @@ import { at } from '../../tensor/shape.ts';
 import type { Device, Kernel, Operand } from '../device.ts';
 import { BUFFER_USAGE, BufferPool, GpuBlock } from './gpu-memory.ts';
 import type { Uniform, WgslProgram } from './program.ts';
-import { settle } from './settle.ts';
+import type { Settle } from './settle.ts';
 
 /** Uniforms of one submit. A dispatch takes a slice of it, aligned as WebGPU demands. */
 const UNIFORM_BYTES = 64 * 1024;
@@ -25,10 +25,18 @@ export class WebGpuDevice implements Device {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #fault: DeviceError | undefined;
-  #onDestroy: () => void;
+  #destroyed = false;
+  readonly #settle: Settle;
+  /** Buffers that the commands recorded so far read or write. */
+  readonly #touched = new Set<GPUBuffer>();
+  readonly #onDestroy: () => void;
 
-  /** @param onDestroy lets go of what keeps the device alive (in Node, the `webgpu` package's instance) */
-  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, onDestroy: () => void) {
+  /**
+   * @param settle how this host waits for the GPU
+   * @param onDestroy lets go of what keeps the device alive (in Node, the `webgpu` package's instance)
+   */
+  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, settle: Settle, onDestroy: () => void) {
+    this.#settle = settle;
     this.gpu = gpu;
     this.adapterInfo = adapterInfo;
     this.name = `webgpu (${adapterInfo.description || adapterInfo.device || adapterInfo.vendor || 'unnamed adapter'})`;
@@ -51,19 +59,26 @@ export class WebGpuDevice implements Device {
     });
   }
 
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
   allocate(bytes: number): Block {
     return this.#pool.allocate(bytes);
   }
 
   release(block: Block): void {
+    // The pool may give the buffer back to the driver, and then no unsubmitted command may name it.
+    if (this.#pool.isFull(block.bytes)) this.flush();
     this.#pool.release(gpuBlock(block));
   }
 
   write(block: Block, data: HostData): void {
     if (data.byteLength === 0) return;
-    // A write runs before everything that is submitted later, so what was recorded before it has to go first.
-    this.flush();
-    this.gpu.queue.writeBuffer(gpuBlock(block).buffer, 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    const { buffer } = gpuBlock(block);
+    // A write runs before everything that is submitted later, so what was recorded with this buffer has to go first.
+    if (this.#touched.has(buffer)) this.flush();
+    this.gpu.queue.writeBuffer(buffer, 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   }
 
   async read(block: Block, dtype: DType, length: number): Promise<HostData> {
@@ -75,7 +90,7 @@ export class WebGpuDevice implements Device {
       this.#endPass();
       this.#recording().copyBufferToBuffer(gpuBlock(block).buffer, 0, staging, 0, bytes);
       this.flush();
-      await settle(staging.mapAsync(BUFFER_USAGE.MAP_READ));
+      await this.#settle(staging.mapAsync(BUFFER_USAGE.MAP_READ));
       this.#check();
       const copy = staging.getMappedRange().slice(0);
       return dtype === 'int32' ? new Int32Array(copy) : new Float32Array(copy);
@@ -104,6 +119,7 @@ export class WebGpuDevice implements Device {
     this.#endPass();
     const commands = this.#encoder.finish();
     this.#encoder = undefined;
+    this.#touched.clear();
     if (this.#uniformEnd > 0) {
       this.gpu.queue.writeBuffer(this.#uniformBuffer, 0, this.#uniformBytes.buffer, 0, this.#uniformEnd);
       this.#uniformEnd = 0;
@@ -112,10 +128,11 @@ export class WebGpuDevice implements Device {
   }
 
   destroy(): void {
+    this.#destroyed = true;
     this.#encoder = undefined;
     this.gpu.destroy();
-    this.#onDestroy();
-    this.#onDestroy = () => {};
+    // Not before the loss is settled: Dawn still polls for it, and crashes on an instance that was collected meanwhile.
+    void this.gpu.lost.then(this.#onDestroy);
   }
 
   [Symbol.dispose](): void {
@@ -141,6 +158,7 @@ export class WebGpuDevice implements Device {
     }
     const group = this.gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
     const encoder = this.#recording();
+    for (const { block } of [...inputs, ...outputs]) this.#touched.add(gpuBlock(block).buffer);
     this.#pass ??= encoder.beginComputePass();
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group);

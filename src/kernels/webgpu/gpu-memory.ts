@@ -20,6 +20,9 @@ export class GpuBlock implements Block {
   }
 }
 
+/** Free bytes that are kept at most; what comes back beyond it goes to the driver. */
+const MOST_POOLED = 512 * 2 ** 20;
+
 /**
  * Buffers by size class, reused from run to run. Commands of one queue run in order, so a buffer may be handed out again
  * as soon as it is released, even when commands that use it have not run yet.
@@ -28,6 +31,7 @@ export class BufferPool {
   readonly #device: GPUDevice;
   readonly #free = new Map<number, GPUBuffer[]>();
   #live = 0;
+  #pooled = 0;
   #blocks = 0;
 
   constructor(device: GPUDevice) {
@@ -38,29 +42,38 @@ export class BufferPool {
     const limit = Math.min(this.#device.limits.maxBufferSize, this.#device.limits.maxStorageBufferBindingSize);
     if (bytes > limit) {
       throw new DeviceError(
-        `a tensor of ${bytes} bytes is larger than this adapter's limit of ${limit} bytes; use a smaller image or batch, or --device cpu`,
+        `a tensor of ${bytes} bytes is larger than this adapter's limit of ${limit} bytes; use a smaller image or batch, or the device cpu`,
       );
     }
     const size = sizeClass(bytes, limit);
-    const buffer =
-      this.#free.get(size)?.pop() ?? this.#device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+    const reused = this.#free.get(size)?.pop();
+    const buffer = reused ?? this.#device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+    if (reused) this.#pooled -= size;
     this.#live += size;
     this.#blocks += 1;
     return new GpuBlock(size, buffer);
   }
 
+  /** Whether a buffer of this size would be destroyed on its release. */
+  isFull(bytes: number): boolean {
+    return this.#pooled + bytes > MOST_POOLED;
+  }
+
   release({ bytes, buffer }: GpuBlock): void {
     this.#live -= bytes;
     this.#blocks -= 1;
+    if (this.isFull(bytes)) {
+      buffer.destroy();
+      return;
+    }
+    this.#pooled += bytes;
     const free = this.#free.get(bytes) ?? [];
     free.push(buffer);
     this.#free.set(bytes, free);
   }
 
   report(): MemoryReport {
-    let pooled = 0;
-    for (const [bytes, buffers] of this.#free) pooled += bytes * buffers.length;
-    return { live: this.#live, pooled, blocks: this.#blocks };
+    return { live: this.#live, pooled: this.#pooled, blocks: this.#blocks };
   }
 }
 

@@ -1,9 +1,17 @@
+/** Waits for a promise of the GPU. */
+export type Settle = <T>(promise: Promise<T>) => Promise<T>;
+
+/** What every host but Node with the `webgpu` package needs: nothing. */
+export const settleByItself: Settle = (promise) => promise;
+
+/** Short against a forward pass, long against a poll. */
+const NAP_MILLISECONDS = 0.3;
+
 /**
- * Waits for a promise of the GPU. Dawn under Node polls for it with `setImmediate`, which keeps one core busy; on a
- * machine whose GPU is a software driver that core is needed for the work itself, so the thread sleeps between polls.
+ * Dawn under Node polls for its promises with `setImmediate`, which keeps one core busy. On a machine whose GPU is a
+ * software driver that core is needed for the work itself, so the thread sleeps between polls.
  */
-export async function settle<T>(promise: Promise<T>): Promise<T> {
-  if (!('process' in globalThis) || typeof setImmediate !== 'function') return promise;
+export const settleWithNaps: Settle = async (promise) => {
   let settled = false;
   const settling = promise.finally(() => {
     settled = true;
@@ -16,7 +24,4 @@ export async function settle<T>(promise: Promise<T>): Promise<T> {
   };
   setImmediate(poll);
   return settling;
-}
-
-/** Short against a forward pass, long against a poll. */
-const NAP_MILLISECONDS = 0.3;
+};
