@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /* The public API: from a weight file and a photograph to a picture, and every step in between. */
 
 export { type GradcheckOptions, type GradcheckResult, gradcheck } from './autograd/gradcheck.ts';
