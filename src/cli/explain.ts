@@ -14,7 +14,7 @@ import { encodePng } from '../image/encode.ts';
 import { formatPercent } from '../image/figure.ts';
 import type { RgbImage } from '../image/image.ts';
 import { type Device, type DeviceChoice, tensor } from '../kernels/index.ts';
-import { layersOf, type Model } from '../nn/model.ts';
+import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
 import { parseSafetensors, serializeSafetensors } from '../nn/weights/safetensors.ts';
 import { formatShape } from '../tensor/shape.ts';
@@ -113,10 +113,19 @@ async function run(images: string[], options: Options): Promise<void> {
   const model = await readModel(options);
   const device = await chooseDevice(options.device);
   try {
-    const results = options.inputTensor
-      ? await explainInputTensor(options.inputTensor, model, device, options)
-      : await explainImages(images, model, device, options);
-    report(model, device, options, results);
+    const { mode, method, activation, json, inputTensor } = options;
+    const layer = options.layer ?? model.architecture.layer;
+    const results: Result[] = [];
+    const explanations = inputTensor
+      ? explainInputTensor(inputTensor, model, device, options)
+      : explainImages(images, model, device, options);
+    for await (const result of explanations) {
+      results.push(result);
+      // At once, so that an image that fails does not take the results of those before it along.
+      if (!json) printResult(result, `${method} at ${layer}, mode ${mode}`);
+    }
+    const report = { model: model.name, device: device.name, layer, method, mode, activation, results };
+    if (json) print(JSON.stringify(report, undefined, 2));
     if (images.length > 0 && !options.out) progress('no --out: no pictures were written');
   } finally {
     model.release(device);
@@ -130,10 +139,7 @@ async function checkArguments(images: readonly string[], options: Options): Prom
   if (inputTensor && images.length > 0) throw new UsageError('give either images or --input-tensor, not both');
   if (!inputTensor && images.length === 0) throw new UsageError('no image: name one or more PNG or JPEG files');
   if (saveTensors && images.length > 1) throw new UsageError('--save-tensors takes one image at a time');
-  if (layer !== undefined && !layersOf(model).includes(layer)) {
-    const { architecture } = await import('../nn/models/registry.ts');
-    architecture(model).build(1).module(layer);
-  }
+  if (layer !== undefined) requireLayer(model, layer);
   if (saveTensors) await requireFolderOf(saveTensors);
   if (out) {
     const duplicate = images.find(
@@ -157,14 +163,13 @@ function explainOptions({ layer, topk, classes, mode, activation }: Options): Ex
   };
 }
 
-async function explainImages(
+async function* explainImages(
   images: readonly string[],
   model: Model,
   device: Device,
   options: Options,
-): Promise<Result[]> {
+): AsyncGenerator<Result> {
   const { size, preset, heatmapAlpha, out, saveTensors } = options;
-  const results: Result[] = [];
   for (const image of images) {
     const start = performance.now();
     using explained = await explain(model, await read(image), {
@@ -178,9 +183,8 @@ async function explainImages(
     progress(`${image}: explained in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     if (saveTensors) await save(saveTensors, explained.explanation);
     const files = out ? await writePictures(out, image, explained, options) : [];
-    results.push({ image, classes: explained.classes, files });
+    yield { image, classes: explained.classes, files };
   }
-  return results;
 }
 
 async function writePictures(
@@ -207,7 +211,12 @@ async function writePictures(
   return encoded.map(([file]) => file);
 }
 
-async function explainInputTensor(file: string, model: Model, device: Device, options: Options): Promise<Result[]> {
+async function* explainInputTensor(
+  file: string,
+  model: Model,
+  device: Device,
+  options: Options,
+): AsyncGenerator<Result> {
   const input = parseSafetensors(await read(file), file).get('input');
   if (!input)
     throw new InputError(`${file}: has no tensor "input"; save the network's input [N,3,H,W] under that name`);
@@ -216,11 +225,9 @@ async function explainInputTensor(file: string, model: Model, device: Device, op
   using x = tensor(device, input.data, input.shape);
   using explanation = await explainTensor(model, x, explainOptions(options));
   if (options.saveTensors) await save(options.saveTensors, explanation);
-  return explanation.classes.map((classes, n) => ({
-    image: explanation.classes.length === 1 ? file : `${file}, image ${n}`,
-    classes,
-    files: [],
-  }));
+  for (const [n, classes] of explanation.classes.entries()) {
+    yield { image: explanation.classes.length === 1 ? file : `${file}, image ${n}`, classes, files: [] };
+  }
 }
 
 /** The intermediates under the names of the golden files; a single image has no batch axis. */
@@ -251,25 +258,11 @@ async function save(file: string, { steps, classes }: Explanation): Promise<void
   progress(`${file}: ${tensors.map(([name, { shape }]) => `${name} ${formatShape(shape)}`).join(', ')}`);
 }
 
-function report(model: Model, device: Device, options: Options, results: readonly Result[]): void {
-  const { mode, method, activation } = options;
-  const layer = options.layer ?? model.architecture.layer;
-  if (options.json) {
-    print(
-      JSON.stringify(
-        { model: model.name, device: device.name, layer, method, mode, activation, results },
-        undefined,
-        2,
-      ),
-    );
-    return;
+function printResult({ image, classes, files }: Result, what: string): void {
+  print(`${image}: ${what}`);
+  const width = Math.max(...classes.map(({ name }) => name.length));
+  for (const [rank, { name, index, probability }] of classes.entries()) {
+    print(`  ${rank + 1}. ${name.padEnd(width)}  ${formatPercent(probability).padStart(10)}  (class ${index})`);
   }
-  for (const { image, classes, files } of results) {
-    print(`${image}: ${method} at ${layer}, mode ${mode}`);
-    const width = Math.max(...classes.map(({ name }) => name.length));
-    for (const [rank, { name, index, probability }] of classes.entries()) {
-      print(`  ${rank + 1}. ${name.padEnd(width)}  ${formatPercent(probability).padStart(10)}  (class ${index})`);
-    }
-    for (const file of files) print(`  ${file}`);
-  }
+  for (const file of files) print(`  ${file}`);
 }

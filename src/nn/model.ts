@@ -101,3 +101,9 @@ export function layersOf(name: string): string[] {
 function asFloat32(data: HostArray['data']): Float32Array {
   return data instanceof Float32Array ? data : Float32Array.from(data);
 }
+
+/** @throws UsageError unless a model of this name has this layer; weights are not needed to know */
+export function requireLayer(name: string, layer: string): void {
+  const { build, labels } = architecture(name);
+  build(labels.length).module(layer);
+}
