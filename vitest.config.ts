@@ -32,11 +32,12 @@ const project = (name: string, env: Record<string, string>) => ({
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
-    globalSetup: ['test/support/make-networks.ts', 'test/support/build.ts'],
+    globalSetup: ['scripts/build-wasm.mjs', 'test/support/make-networks.ts', 'test/support/build.ts'],
     projects: [
       { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: [...ON_DEVICES, ...IN_BROWSER] } },
       { test: { ...shared, name: 'browser', include: IN_BROWSER } },
       project('cpu', { FMGCAM_TEST_DEVICE: 'cpu' }),
+      project('cpu-typescript', { FMGCAM_TEST_DEVICE: 'cpu', FMGCAM_CPU_KERNELS: 'typescript' }),
       ...(installed.length > 0 ? installed : [['webgpu', undefined] as const]).map(([name, manifest]) =>
         project(name, { FMGCAM_TEST_DEVICE: 'webgpu', ...(manifest && { VK_ICD_FILENAMES: manifest }) }),
       ),

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
+import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
 import { type AdapterSearch, findAdapters, isSoftware, openAdapter } from '../kernels/webgpu/adapter.ts';
 import { at } from '../tensor/shape.ts';
@@ -25,8 +26,9 @@ export function doctorCommand(): Command {
     .description('say which devices there are, what they can do, and why one is not usable')
     .addOption(jsonOption())
     .action(async ({ json }: { json?: true }) => {
-      const expected = await probe((await openDevice('cpu')).device);
-      const findings = [cpuFinding(expected)];
+      const cpu = new CpuDevice();
+      const expected = await probe(cpu);
+      const findings = [cpuFinding(cpu, expected)];
       for (const search of await findAdapters()) findings.push(await adapterFinding(search, expected));
       const chosen = await openDevice('auto');
       chosen.device.destroy();
@@ -55,8 +57,9 @@ interface Probe {
   readonly gflops: number;
 }
 
-function cpuFinding({ gflops }: Probe): Finding {
+function cpuFinding({ kernels }: CpuDevice, { gflops }: Probe): Finding {
   const facts = {
+    kernels,
     processors: availableParallelism(),
     'shared memory': typeof SharedArrayBuffer === 'function',
     'convolution, GFLOP/s': gflops,

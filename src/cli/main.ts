@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FmgcamError, messageOf, UsageError } from '../errors.ts';
+import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
@@ -32,6 +34,9 @@ function version(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   return String(version);
 }
+
+// Fused multiply-add is behind a flag in Node 20, and newer versions do not know the flag.
+if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 try {
   await program().parseAsync();

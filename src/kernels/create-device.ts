@@ -1,7 +1,7 @@
 import { DeviceError, UsageError } from '../errors.ts';
 import { CpuDevice } from './cpu/device.ts';
 import type { Device } from './device.ts';
-import { findAdapter, isSoftware, openAdapter, outrunsCpuDevice } from './webgpu/adapter.ts';
+import { findAdapter, isSoftware, openAdapter, outrunsTypeScript } from './webgpu/adapter.ts';
 
 export const DEVICE_CHOICES = ['auto', 'webgpu', 'cpu'] as const;
 export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
@@ -29,12 +29,14 @@ export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedD
   const { adapter, release } = search;
   const { description } = adapter.info;
   if (!isSoftware(adapter)) return { device: await openAdapter(search), reason: 'a hardware GPU' };
-  if (outrunsCpuDevice(adapter)) {
-    const reason = 'no hardware GPU, and this software driver outruns the CPU device';
+  const cpu = new CpuDevice();
+  if (cpu.kernels === 'typescript' && outrunsTypeScript(adapter)) {
+    cpu.destroy();
+    const reason = 'no hardware GPU, and this software driver outruns the TypeScript kernels of the CPU device';
     return { device: await openAdapter(search), reason };
   }
   release();
-  return { device: new CpuDevice(), reason: `no hardware GPU, and the CPU device outruns ${description}` };
+  return { device: cpu, reason: `no hardware GPU, and the CPU device outruns ${description}` };
 }
 
 /** `openDevice` for those who do not ask for the reason. */

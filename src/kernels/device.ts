@@ -1,11 +1,14 @@
 import { DeviceError } from '../errors.ts';
 import type { TensorSpec } from '../tensor/layout.ts';
-import type { Block, HostData, Memory } from '../tensor/memory.ts';
+import type { Block, HostData, Memory, Storage } from '../tensor/memory.ts';
+import type { WasmCall } from './cpu/wasm/call.ts';
 import type { WgslProgram } from './webgpu/program.ts';
 
 /** An operand of a kernel: where it is and how it lies there. */
 export interface Operand extends TensorSpec {
   readonly block: Block;
+  /** Copies in other layouts that are kept beside the operand; only where it never changes. */
+  readonly packed?: Map<string, Storage>;
 }
 
 /** An operand of a host kernel: `data` is the whole block; index it with `offset` and `strides`. */
@@ -21,6 +24,8 @@ export interface Kernel<Attributes> {
     readonly outputs: readonly HostOperand[];
     readonly attributes: Attributes;
   }): void;
+  /** The same in WebAssembly, for those ops that a network spends its time in. */
+  wasm?(call: WasmCall<Attributes>): void;
   /** The WGSL programs that do the same, to be dispatched in order. */
   webgpu(call: WgslCall<Attributes>): readonly WgslProgram[];
 }

@@ -112,7 +112,12 @@ export function applyView<Attributes>(
 
 function operandOf(tensor: Tensor): Operand {
   const { shape, strides, offset, dtype, storage } = tensor;
-  return { shape, strides, offset, dtype, block: storage.block };
+  return { shape, strides, offset, dtype, ...placeOf(storage) };
+}
+
+/** Where an operand is, and the place for copies of it if it never changes. */
+function placeOf({ block, packed, frozen }: Storage): Pick<Operand, 'block' | 'packed'> {
+  return frozen ? { block, packed } : { block };
 }
 
 /** The tensor as a kernel wants it. What had to be made for this call only is added to `temporaries`. */
@@ -127,8 +132,9 @@ function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Stora
   }
   const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
   const packed = storage.packed.get(key) ?? copyTo(input, layout);
+  packed.freeze();
   storage.packed.set(key, packed);
-  return { ...layout, dtype, block: packed.block };
+  return { ...layout, dtype, ...placeOf(packed) };
 }
 
 /** The values of `input` in a new storage that has the given layout. */

@@ -15,6 +15,7 @@ import {
   inputGradientGather,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
+import { gatherConvolutionWasm } from './wasm.ts';
 
 /** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
 export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
@@ -64,6 +65,14 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     });
   },
 
+  wasm({ inputs, outputs: [y], attributes, ...call }) {
+    if (!y) return;
+    const { x, weight, bias, residual } = operands(inputs, attributes);
+    const relu = attributes.activation === 'relu';
+    const conv = forwardGather(x, weight, y, attributes);
+    gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call);
+  },
+
   webgpu({ inputs, outputs: [y], attributes }) {
     if (!y) return [];
     const { x, weight } = operands(inputs, attributes);
@@ -103,6 +112,12 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     if (!cotangent || !weight || !dx) return;
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
     gatherConvolution(conv, cotangent.data, weight.data, dx.data, { relu: false });
+  },
+
+  wasm({ inputs: [cotangent, weight], outputs: [dx], attributes, ...call }) {
+    if (!cotangent || !weight || !dx) return;
+    const conv = inputGradientGather(cotangent, weight, dx, attributes);
+    gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call);
   },
 
   webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes }) {

@@ -3,12 +3,28 @@ import type { DType, TensorSpec } from '../../tensor/layout.ts';
 import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import type { Device, HostOperand, Kernel, Operand } from '../device.ts';
 import { Heap, HeapBlock } from './heap.ts';
+import { type WasmCall, type WasmOperand, Workspace } from './wasm/call.ts';
+import { type CpuKernels, chooseKernels, instantiate, type WasmKernels } from './wasm/kernels.ts';
+
+export interface CpuDeviceOptions {
+  /** The fastest that the host can run, when left out: those that the variable FMGCAM_CPU_KERNELS names, if it is set. */
+  readonly kernels?: CpuKernels;
+}
 
 /** The CPU device: kernels run at once, on the thread that calls. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
   readonly name = 'cpu';
+  /** The kernels in use; ops that WebAssembly has no kernel for run in TypeScript with any. */
+  readonly kernels: CpuKernels;
   #heap: Heap | undefined = new Heap();
+  readonly #wasm: WasmKernels | undefined;
+
+  /** @throws UsageError, DeviceError when the kernels that are asked for are unknown or cannot run here */
+  constructor(options: CpuDeviceOptions = {}) {
+    this.kernels = chooseKernels(options.kernels ?? globalThis.process?.env.FMGCAM_CPU_KERNELS);
+    if (this.kernels !== 'typescript') this.#wasm = instantiate(this.kernels, this.#memory.memory);
+  }
 
   get destroyed(): boolean {
     return this.#heap === undefined;
@@ -46,11 +62,35 @@ export class CpuDevice implements Device {
     outputs: readonly Operand[],
     attributes: Attributes,
   ): void {
+    if (this.#wasm && kernel.wasm) {
+      this.#runWasm(kernel.wasm, this.#wasm, inputs, outputs, attributes);
+      return;
+    }
     const open = (operand: Operand): HostOperand => ({
       ...specOf(operand),
       data: this.#view(operand.block, operand.dtype),
     });
     kernel.host({ inputs: inputs.map(open), outputs: outputs.map(open), attributes });
+  }
+
+  #runWasm<Attributes>(
+    run: (call: WasmCall<Attributes>) => void,
+    kernels: WasmKernels,
+    inputs: readonly Operand[],
+    outputs: readonly Operand[],
+    attributes: Attributes,
+  ): void {
+    const workspace = new Workspace(this.#memory, this);
+    const open = (operand: Operand): WasmOperand => ({
+      ...specOf(operand),
+      address: heapBlock(operand.block).start,
+      ...(operand.packed && { packed: operand.packed }),
+    });
+    try {
+      run({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, kernels, workspace });
+    } finally {
+      workspace.release();
+    }
   }
 
   flush(): void {}

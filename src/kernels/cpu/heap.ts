@@ -36,6 +36,11 @@ export class Heap {
     this.#free.push({ start: ALIGNMENT, end: this.#memory.buffer.byteLength });
   }
 
+  /** For kernels that run in it. */
+  get memory(): WebAssembly.Memory {
+    return this.#memory;
+  }
+
   /** Valid until the memory grows: ask again for each kernel. */
   get buffer(): ArrayBufferLike {
     return this.#memory.buffer;
@@ -137,6 +142,6 @@ function newMemory(): WebAssembly.Memory {
     return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES, shared: true });
   } catch {
     // A page that is not cross-origin isolated, or a host that cannot reserve the address space.
-    return new WebAssembly.Memory({ initial: 16 });
+    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES });
   }
 }

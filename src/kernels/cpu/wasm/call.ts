@@ -1,0 +1,76 @@
+import type { TensorSpec } from '../../../tensor/layout.ts';
+import { type Memory, Storage } from '../../../tensor/memory.ts';
+import { type Heap, HeapBlock } from '../heap.ts';
+import type { WasmKernels } from './kernels.ts';
+
+/** An operand of a WebAssembly kernel: how it lies at an address. */
+export interface WasmOperand extends TensorSpec {
+  readonly address: number;
+  /** Copies that are kept beside the operand, where it never changes. */
+  readonly packed?: Map<string, Storage>;
+}
+
+export interface WasmCall<Attributes> {
+  readonly inputs: readonly WasmOperand[];
+  readonly outputs: readonly WasmOperand[];
+  readonly attributes: Attributes;
+  readonly kernels: WasmKernels;
+  readonly workspace: Workspace;
+}
+
+/** Memory for the length of one call. */
+export class Workspace {
+  readonly #heap: Heap;
+  readonly #memory: Memory;
+  readonly #blocks: HeapBlock[] = [];
+
+  /** @param memory the device that the heap belongs to */
+  constructor(heap: Heap, memory: Memory) {
+    this.#heap = heap;
+    this.#memory = memory;
+  }
+
+  /** The address of so many bytes. */
+  allocate(bytes: number): number {
+    const block = this.#heap.allocate(bytes);
+    this.#blocks.push(block);
+    return block.start;
+  }
+
+  /** The address of a copy of these values. */
+  write(values: Int32Array): number {
+    const address = this.allocate(values.byteLength);
+    new Int32Array(this.#heap.buffer, address, values.length).set(values);
+    return address;
+  }
+
+  /** The whole heap; valid until the next allocation. */
+  floats(): Float32Array {
+    const { buffer } = this.#heap;
+    return new Float32Array(buffer, 0, Math.floor(buffer.byteLength / 4));
+  }
+
+  /** The address of an operand's values rearranged by `fill`, which happens once only if they never change. */
+  pack({ packed }: WasmOperand, key: string, bytes: number, fill: (address: number) => void): number {
+    const kept = packed?.get(key);
+    if (kept) return startOf(kept);
+    if (!packed) {
+      const address = this.allocate(bytes);
+      fill(address);
+      return address;
+    }
+    const storage = new Storage(this.#memory, bytes);
+    packed.set(key, storage);
+    fill(startOf(storage));
+    return startOf(storage);
+  }
+
+  /** Gives all memory back, apart from what `pack` keeps. */
+  release(): void {
+    for (const block of this.#blocks) this.#heap.release(block);
+  }
+}
+
+function startOf({ block }: Storage): number {
+  return block instanceof HeapBlock ? block.start : 0;
+}

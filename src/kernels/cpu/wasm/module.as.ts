@@ -1,0 +1,2 @@
+/* All kernels of the CPU device that are written in AssemblyScript, as one module; see scripts/build-wasm.mjs. */
+export { convolve, packPanels } from '../../conv2d/conv2d.as';
