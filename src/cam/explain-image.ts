@@ -108,7 +108,7 @@ export class ImageExplanation {
   readonly region: Rectangle;
   /** The fused maps, one for each class, of the layer's resolution. */
   readonly fused: readonly OverlayMap[];
-  /** Grad-CAM relative to the class for itself. */
+  /** Grad-CAM of each class for itself. */
   readonly singles: readonly OverlayMap[];
   readonly #overlay: OverlayOptions;
 
@@ -146,7 +146,7 @@ export class ImageExplanation {
     });
   }
 
-  /** Photograph, FM-G-CAM (unless left out), then Grad-CAM relative to the class, as the paper's figures 5 and 7. */
+  /** Photograph, FM-G-CAM (unless left out), then Grad-CAM of each class, as the paper's figures 5 and 7. */
   contactSheet({ fused = true } = {}): RgbImage {
     return contactSheet({
       photo: this.photo,

@@ -114,14 +114,14 @@ export async function explainTensor(model: Model, input: Tensor, options: Explai
   if (!ACTIVATIONS.includes(activation)) {
     throw new UsageError(`activation "${activation}" is unknown; use ${ACTIVATIONS.join(', ')}`);
   }
-  chosenClasses(model, options);
+  const chosen = chosenClasses(model, options);
   const scope = new Scope();
   try {
     const { logits, probs, activations, gradientsOf, free } = observedForward(model, scope.enter(input), layer, scope);
     let classes: ExplainedClass[][];
     let gradients: Tensor;
     try {
-      classes = classesOf(model, await logits.data(), await probs.data(), options);
+      classes = classesOf(model, await logits.data(), await probs.data(), chosen, options.topK);
       gradients = gradientsOf(classes.map((ofImage) => ofImage.map(({ index }) => index)));
     } finally {
       free();
@@ -209,7 +209,8 @@ function classesOf(
   model: Model,
   logits: ArrayLike<number>,
   probs: ArrayLike<number>,
-  options: ExplainOptions,
+  chosen: readonly number[] | undefined,
+  topK: number | undefined,
 ): ExplainedClass[][] {
   const { labels } = model;
   if (!Array.from(logits).every(Number.isFinite)) {
@@ -217,13 +218,12 @@ function classesOf(
       `${model.name}: the logits are not finite; look for NaN or infinite values in the input, or compare the devices layer by layer`,
     );
   }
-  const chosen = chosenClasses(model, options);
   const images = logits.length / labels.length;
   return Array.from({ length: images }, (_, n) => {
     const ofImage = (values: ArrayLike<number>) => Array.from(values).slice(n * labels.length, (n + 1) * labels.length);
     const probabilities = ofImage(probs);
     const scores = ofImage(logits);
-    const indices = chosen ?? topClasses(probabilities, options.topK ?? Math.min(5, labels.length));
+    const indices = chosen ?? topClasses(probabilities, topK ?? Math.min(5, labels.length));
     return indices.map((index) => ({
       index,
       name: at(labels, index),

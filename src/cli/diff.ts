@@ -1,18 +1,27 @@
 import { Command, Option } from 'commander';
 import { defaultPreprocessing } from '../cam/explain-image.ts';
-import { InputError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
 import { preprocess, squash } from '../image/preprocess.ts';
 import { type Device, openDevice, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
-import { parseSafetensors } from '../nn/weights/safetensors.ts';
 import type { HostData } from '../tensor/memory.ts';
 import { withScope } from '../tensor/scope.ts';
 import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { relativeError } from './doctor.ts';
 import { read } from './files.ts';
-import { jsonOption, modelOption, print, progress, readModel, sizeOption, weightsOption } from './options.ts';
+import {
+  type Input,
+  jsonOption,
+  modelOption,
+  print,
+  progress,
+  readInput,
+  readModel,
+  sizeOption,
+  weightsOption,
+} from './options.ts';
+import { relativeError } from './relative-error.ts';
 
 interface Options {
   readonly model: string;
@@ -20,11 +29,6 @@ interface Options {
   readonly size?: number;
   readonly inputTensor?: string;
   readonly json?: true;
-}
-
-interface Input {
-  readonly data: Float32Array;
-  readonly shape: Shape;
 }
 
 /** The outputs of all layers, in the order in which they ran. */
@@ -51,7 +55,7 @@ async function run(image: string | undefined, options: Options): Promise<void> {
     throw new UsageError('give either an image or --input-tensor');
   const model = await readModel(options);
   const input =
-    image === undefined ? await tensorInput(options.inputTensor ?? '') : await imageInput(image, model, options);
+    image === undefined ? await readInput(options.inputTensor ?? '') : await imageInput(image, model, options);
   const gpu = await outputsOn('webgpu', model, input);
   const cpu = await outputsOn('cpu', model, input);
   const rows = [...cpu].map(([layer, { shape, data }]) => {
@@ -76,13 +80,6 @@ async function imageInput(image: string, model: Model, { size }: Options): Promi
   const photo = await decodeImage(await read(image), image);
   const { input, shape } = preprocess(photo, size === undefined ? defaultPreprocessing(model) : squash(size));
   return { data: input, shape };
-}
-
-async function tensorInput(file: string): Promise<Input> {
-  const input = parseSafetensors(await read(file), file).get('input');
-  if (!input || !(input.data instanceof Float32Array))
-    throw new InputError(`${file}: has no float32 tensor "input" [N,3,H,W]`);
-  return { data: input.data, shape: input.shape };
 }
 
 /** One forward pass in which every layer is observed, so that none is fused with another. */

@@ -4,8 +4,8 @@ import { messageOf } from '../errors.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
 import { type AdapterSearch, findAdapters, isSoftware, openAdapter } from '../kernels/webgpu/adapter.ts';
-import { at } from '../tensor/shape.ts';
 import { jsonOption, print } from './options.ts';
+import { relativeError } from './relative-error.ts';
 
 /** What one device turned out to be able to do. */
 interface Finding {
@@ -119,15 +119,4 @@ async function convolve(device: Device): Promise<ArrayLike<number>> {
   using weight = tensor(device, wave(channels * channels * 9), [channels, channels, 3, 3]);
   using y = conv2d(x, weight, { padding: 1 });
   return y.data();
-}
-
-/** ||actual - expected|| / ||expected|| */
-export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let distance = 0;
-  let norm = 0;
-  for (let i = 0; i < expected.length; i++) {
-    distance += (at(actual, i) - at(expected, i)) ** 2;
-    norm += at(expected, i) ** 2;
-  }
-  return norm === 0 ? Math.sqrt(distance) : Math.sqrt(distance / norm);
 }

@@ -16,7 +16,7 @@ import type { RgbImage } from '../image/image.ts';
 import { type Device, type DeviceChoice, tensor } from '../kernels/index.ts';
 import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
-import { parseSafetensors, serializeSafetensors } from '../nn/weights/safetensors.ts';
+import { serializeSafetensors } from '../nn/weights/safetensors.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { prepareFolder, read, requireFolderOf, resultPath, write } from './files.ts';
@@ -28,6 +28,7 @@ import {
   modelOption,
   print,
   progress,
+  readInput,
   readModel,
   sizeOption,
   weightsOption,
@@ -217,10 +218,7 @@ async function* explainInputTensor(
   device: Device,
   options: Options,
 ): AsyncGenerator<Result> {
-  const input = parseSafetensors(await read(file), file).get('input');
-  if (!input)
-    throw new InputError(`${file}: has no tensor "input"; save the network's input [N,3,H,W] under that name`);
-  if (!(input.data instanceof Float32Array)) throw new InputError(`${file}: "input" must be float32`);
+  const input = await readInput(file);
   if (!input.data.every(Number.isFinite)) throw new InputError(`${file}: "input" has values that are not finite`);
   using x = tensor(device, input.data, input.shape);
   using explanation = await explainTensor(model, x, explainOptions(options));
@@ -237,23 +235,12 @@ async function save(file: string, { steps, classes }: Explanation): Promise<void
     shape: single ? step.shape.slice(1) : step.shape,
     data: await step.data(),
   });
-  const { logits, probs, activations, gradients, alpha, R, S, S_normalised, fm_g_cam, reference } = steps;
-  const named = {
-    logits,
-    probs,
-    activations,
-    gradients,
-    alpha,
-    R,
-    S,
-    S_normalised,
-    fm_g_cam,
-    ...(reference && { reference }),
-  };
   const top = Int32Array.from(classes.flatMap((ofImage) => ofImage.map(({ index }) => index)));
   const topShape = single ? [top.length] : [classes.length, top.length / classes.length];
   const tensors: [string, HostArray][] = [['top', { shape: topShape, data: top }]];
-  for (const [name, step] of Object.entries(named)) tensors.push([name, await host(step)]);
+  // Grad-CAM is alpha and the activations once more.
+  const { grad_cam, ...saved } = steps;
+  for (const [name, step] of Object.entries(saved)) tensors.push([name, await host(step)]);
   await write(file, serializeSafetensors(tensors));
   progress(`${file}: ${tensors.map(([name, { shape }]) => `${name} ${formatShape(shape)}`).join(', ')}`);
 }

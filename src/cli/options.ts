@@ -6,6 +6,8 @@ import { LONGEST_INPUT } from '../image/preprocess.ts';
 import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
 import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
+import { parseSafetensors } from '../nn/weights/safetensors.ts';
+import type { Shape } from '../tensor/shape.ts';
 import { read } from './files.ts';
 
 /* Options that several commands share, and what they mean. */
@@ -62,6 +64,22 @@ function checkNamedHash(file: string, bytes: Uint8Array): void {
       `${file}: its SHA-256 begins with ${actual}, not with the ${named} of its name; it is damaged: download it again, or rename it`,
     );
   }
+}
+
+/** What goes into a network: [N,3,H,W]. */
+export interface Input {
+  readonly data: Float32Array;
+  readonly shape: Shape;
+}
+
+/** The tensor `input` of a safetensors file. */
+export async function readInput(file: string): Promise<Input> {
+  const input = parseSafetensors(await read(file), file).get('input');
+  if (!input)
+    throw new InputError(`${file}: has no tensor "input"; save the network's input [N,3,H,W] under that name`);
+  const { data, shape } = input;
+  if (!(data instanceof Float32Array)) throw new InputError(`${file}: "input" must be float32`);
+  return { data, shape };
 }
 
 /** Opens the device and says on stderr which one it is. */

@@ -7,6 +7,7 @@ import { readPngHeader } from './png-format.ts';
 
 /** The longest side of a picture, which is JPEG's own limit. */
 const LONGEST_SIDE = 65_535;
+
 /** Limits on what is decoded. */
 export interface DecodeLimits {
   /**

@@ -9,24 +9,15 @@ import { parseSafetensors } from '../../src/nn/weights/safetensors.ts';
 import { Scope } from '../../src/tensor/scope.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { describeDevice, TOLERANCE } from '../support/devices.ts';
-import { expectClose } from '../support/numbers.ts';
+import { expectClose, expectMap } from '../support/numbers.ts';
 import { describeShared, shared } from '../support/shared.ts';
 
 /* A trained CIFAR-10 network on real photographs, against PyTorch in float64 and against the paper's own library. */
-
-/** Final maps are compared absolutely. */
-const MAP_TOLERANCE = 1e-4;
 
 const cases = [
   { file: 'resnet20-dog-cat-64-layer3.2-top5', layer: 'layer3.2', topK: 5 },
   { file: 'resnet20-coco78-48-layer2.2.conv2-top3', layer: 'layer2.2.conv2', topK: 3 },
 ];
-
-function expectMap(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
-  expect(actual.length).toBe(expected.length);
-  const worst = Array.from(expected).reduce((most, e, i) => Math.max(most, Math.abs((actual[i] ?? Number.NaN) - e)), 0);
-  expect(worst).toBeLessThanOrEqual(MAP_TOLERANCE);
-}
 
 describeDevice('golden values', (device) => {
   describeShared('of a trained network', () => {

@@ -22,3 +22,13 @@ export function expectClose(
   expect(actual.length, `${what}: number of elements`).toBe(expected.length);
   expect(relativeError(actual, expected), `${what}: relative L2 error`).toBeLessThanOrEqual(tolerance);
 }
+
+/** Final maps are compared absolutely. */
+const MAP_TOLERANCE = 1e-4;
+
+/** Fails unless all values are there and each is within 1e-4. */
+export function expectMap(actual: ArrayLike<number>, expected: ArrayLike<number>, what = ''): void {
+  expect(actual.length, `${what}: number of elements`).toBe(expected.length);
+  const worst = Array.from(expected).reduce((most, e, i) => Math.max(most, Math.abs((actual[i] ?? Number.NaN) - e)), 0);
+  expect(worst, `${what}: largest difference`).toBeLessThanOrEqual(MAP_TOLERANCE);
+}

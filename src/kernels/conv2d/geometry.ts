@@ -12,7 +12,7 @@ export interface ConvGeometry {
 }
 
 /** Positions of a window along one axis: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
-export function convSize(size: number, kernel: number, stride: number, padding: number, dilation: number): number {
+function convSize(size: number, kernel: number, stride: number, padding: number, dilation: number): number {
   return Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
 }
 

@@ -10,7 +10,7 @@ export interface Epilogue {
 }
 
 /** The position in the source that tap `t` of the window at `p` reads along one axis, or -1 outside of it. */
-export function sourcePosition(conv: GatherConvolution, axis: 0 | 1, p: number, t: number): number {
+function sourcePosition(conv: GatherConvolution, axis: 0 | 1, p: number, t: number): number {
   const { stride, padding, dilation, source } = conv;
   const unscaled = conv.transposed
     ? p + padding[axis] - t * dilation[axis]
@@ -48,7 +48,6 @@ export function gatherConvolution(
       for (let c = 0; c < columns; c += COLUMNS) {
         const width = Math.min(COLUMNS, columns - c);
         const multiply = width === COLUMNS ? multiplyTile : multiplyColumns;
-        sums.fill(0);
         multiply(conv, patch, weight, g * (conv.rowOffset * conv.rowStride + conv.columnOffset) + c, width, sums);
         store(sums, count, width, y, p * channels + g * columns + c, channels, g * columns + c, epilogue);
       }
@@ -81,7 +80,7 @@ function gatherPatch(
   }
 }
 
-/** sums[c * PIXELS + i] += sum over taps t, rows r of patch[t, r, i] * w[t, r, c], for four columns. */
+/** sums[c * PIXELS + i] = sum over taps t, rows r of patch[t, r, i] * w[t, r, c], for four columns. */
 function multiplyTile(
   { kernel, rows, tapStride, rowStride }: GatherConvolution,
   patch: Float64Array,

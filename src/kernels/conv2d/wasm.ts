@@ -28,7 +28,7 @@ interface Phase {
  * A convolution's positions have one phase: each window starts `stride` behind the one before. In the input gradient,
  * (p + padding - t*dilation) / stride is whole for a part of the taps, and for the same ones every `stride` positions.
  */
-export function phases(conv: GatherConvolution, axis: 0 | 1): Phase[] {
+function phases(conv: GatherConvolution, axis: 0 | 1): Phase[] {
   const [target, size, stride, padding, dilation] = [
     conv.target[axis],
     conv.kernel[axis],

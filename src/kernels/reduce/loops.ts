@@ -16,7 +16,7 @@ export function collapse(layout: Layout, axes: readonly number[]): Layout {
 }
 
 /** The layout with size 1 on the given axes, whether it has these axes already or was made without them. */
-export function restoreAxes(layout: Layout, rank: number, axes: readonly number[]): Layout {
+function restoreAxes(layout: Layout, rank: number, axes: readonly number[]): Layout {
   if (layout.shape.length === rank) return collapse(layout, axes);
   const { shape, strides, offset } = layout;
   const dropped = Array.from({ length: rank }, (_, axis) => axes.includes(axis));

@@ -10,13 +10,10 @@ import { at, sizeOf } from '../../../src/tensor/shape.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
 import { describeDevice, TOLERANCE } from '../../support/devices.ts';
 import { describeNetworks, networkFile } from '../../support/networks.ts';
-import { expectClose } from '../../support/numbers.ts';
+import { expectClose, expectMap } from '../../support/numbers.ts';
 
 /* Whole networks against PyTorch in float64: every step of the algorithm on a full-size image, and the outputs of modules
    and their gradients on a small batch. TOLERANCE is relative (L2): 1e-5 on the CPU device, 1e-4 on WebGPU. */
-
-/** Final maps are compared absolutely. */
-const MAP_TOLERANCE = 1e-4;
 
 /** `alone`: modules that are looked at one at a time too, where fusion goes different ways; `head`: the last module. */
 const networks = [
@@ -28,12 +25,6 @@ const networks = [
 ];
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength);
-
-function expectMap(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
-  expect(actual.length).toBe(expected.length);
-  const worst = Array.from(expected).reduce((most, e, i) => Math.max(most, Math.abs((actual[i] ?? Number.NaN) - e)), 0);
-  expect(worst).toBeLessThanOrEqual(MAP_TOLERANCE);
-}
 
 describeDevice('PyTorch', (device) => {
   describeNetworks('networks', () => {
