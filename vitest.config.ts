@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Suites that compute: the same files run on every device and driver. */
 const ON_DEVICES = [
-  'test/kernels/**/*.test.ts',
+  'test/kernels/*.test.ts',
   'test/autograd/**/*.test.ts',
   'test/nn/models/pytorch.test.ts',
   'test/cam/**/*.test.ts',
@@ -25,9 +25,12 @@ if (process.env.CI && installed.length < Object.keys(DRIVERS).length) {
 // Forks, since a driver is chosen by the environment of a process.
 const shared = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
 
-const project = (name: string, env: Record<string, string>) => ({
-  test: { ...shared, name, include: ON_DEVICES, env },
+const project = (name: string, env: Record<string, string>, options = {}) => ({
+  test: { ...shared, name, include: ON_DEVICES, env, ...options },
 });
+
+/** Node 20 has relaxed SIMD behind a flag that later versions do not know. */
+const relaxedSimd = Number.parseInt(process.versions.node, 10) < 21 ? ['--experimental-wasm-relaxed-simd'] : [];
 
 export default defineConfig({
   test: {
@@ -36,7 +39,12 @@ export default defineConfig({
     projects: [
       { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: [...ON_DEVICES, ...IN_BROWSER] } },
       { test: { ...shared, name: 'browser', include: IN_BROWSER } },
-      project('cpu', { FMGCAM_TEST_DEVICE: 'cpu' }),
+      project('cpu', { FMGCAM_TEST_DEVICE: 'cpu', FMGCAM_CPU_KERNELS: 'wasm' }),
+      project(
+        'cpu-relaxed',
+        { FMGCAM_TEST_DEVICE: 'cpu', FMGCAM_CPU_KERNELS: 'wasm-relaxed' },
+        { execArgv: relaxedSimd },
+      ),
       project('cpu-typescript', { FMGCAM_TEST_DEVICE: 'cpu', FMGCAM_CPU_KERNELS: 'typescript' }),
       ...(installed.length > 0 ? installed : [['webgpu', undefined] as const]).map(([name, manifest]) =>
         project(name, { FMGCAM_TEST_DEVICE: 'webgpu', ...(manifest && { VK_ICD_FILENAMES: manifest }) }),

@@ -24,8 +24,8 @@ export interface Kernel<Attributes> {
     readonly outputs: readonly HostOperand[];
     readonly attributes: Attributes;
   }): void;
-  /** The same in WebAssembly, for those ops that a network spends its time in. */
-  wasm?(call: WasmCall<Attributes>): void;
+  /** The same in WebAssembly, for what networks spend their time in. Returns false to leave a call to `host`. */
+  wasm?(call: WasmCall<Attributes>): boolean;
   /** The WGSL programs that do the same, to be dispatched in order. */
   webgpu(call: WgslCall<Attributes>): readonly WgslProgram[];
 }

@@ -2,7 +2,7 @@ import { UsageError } from '../../errors.ts';
 import { type Layout, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, normaliseAxis, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { addressing, addressingUniforms, asRows, iterate, iterationSpace } from '../core/iteration.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { type SliceAttributes, sliceLayout } from '../view/index.ts';
 import { linearGrid, linearMain, type WgslProgram } from '../webgpu/program.ts';
@@ -35,6 +35,21 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
         y.data[to] = x.data[from] ?? 0;
       });
     }
+  },
+
+  wasm({ inputs, outputs: [y], attributes: { places }, kernels }) {
+    if (!y || !isCovered(y, inputs)) return false;
+    const copies = inputs.map((x, i) => {
+      const target = sliceLayout(y, at(places, i));
+      return { x, target, rows: asRows(iterationSpace([target, x])) };
+    });
+    if (copies.some(({ rows }) => !rows)) return false;
+    for (const { x, target, rows } of copies) {
+      if (!rows) continue;
+      const [to = 0, from = 0] = rows.strides.map((stride) => 4 * stride);
+      kernels.copyRows(y.address + 4 * target.offset, x.address + 4 * x.offset, rows.rows, 4 * rows.row, to, from);
+    }
+    return true;
   },
 
   webgpu({ inputs, outputs: [y], attributes: { value, places } }) {

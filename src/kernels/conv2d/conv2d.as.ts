@@ -13,7 +13,7 @@ const COLUMNS: usize = 8;
 const VECTOR: usize = 16;
 /** Bytes of a row of a panel. */
 const ROW: usize = 4 * COLUMNS;
-/** Bytes of a row of a tile, whose sums are double precision. */
+/** Bytes of a row of a tile: its sums are double precision. */
 const SUMS: usize = 8 * COLUMNS;
 
 /** A window's place: where its values start and where its sum goes, in bytes from the start of the group. */
@@ -97,7 +97,8 @@ function sourceOf(pixels: usize, i: usize): usize {
 const NEVER: usize = 1;
 
 /**
- * tile[i, c] = sum over s, r of x[at(i) + from(s) + r] * w[s, r, c] for a tile's 5 pixels and 8 columns.
+ * tile[i, c] = sum over s, r of x[at(i) + from(s) + r] * w[s, r, c] for a tile's 5 pixels and 8 columns. Sums are single
+ * precision within a block of segments, and double precision from block to block.
  *
  * V8 moves all loads of a basic block ahead of its arithmetic, so that a block that serves all 5 pixels needs more
  * registers than there are, at half the speed. The exits that are never taken end the blocks: each needs 10 sums, 2
@@ -153,11 +154,11 @@ function multiply(source: usize, pixels: usize, segments: usize, last: usize, w:
       e += 4;
     }
     if (segment.ends) {
-      add(tile, 0, a0, a1);
-      add(tile, 1, b0, b1);
-      add(tile, 2, c0, c1);
-      add(tile, 3, d0, d1);
-      add(tile, 4, e0, e1);
+      add(tile, a0, a1);
+      add(tile + 1 * SUMS, b0, b1);
+      add(tile + 2 * SUMS, c0, c1);
+      add(tile + 3 * SUMS, d0, d1);
+      add(tile + 4 * SUMS, e0, e1);
       a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = e0 = e1 = zero;
     }
   }
@@ -165,28 +166,24 @@ function multiply(source: usize, pixels: usize, segments: usize, last: usize, w:
 
 // @ts-ignore: a decorator of AssemblyScript
 @inline
-function add(tile: usize, i: usize, left: v128, right: v128): void {
-  const row = tile + i * SUMS;
-  addHalf(row, left);
-  addHalf(row + 2 * VECTOR, right);
+function upper(v: v128): v128 {
+  return v128.shuffle<f32>(v, v, 2, 3, 2, 3);
 }
 
-/** Adds four single-precision sums to four double-precision ones. */
+/** Adds a block's sums for 8 columns to those of the other blocks. */
 // @ts-ignore: a decorator of AssemblyScript
 @inline
-function addHalf(at: usize, sums: v128): void {
-  const high = v128.shuffle<f32>(sums, sums, 2, 3, 2, 3);
-  v128.store(at, f64x2.add(v128.load(at), f64x2.promote_low_f32x4(sums)));
-  v128.store(at, f64x2.add(v128.load(at, VECTOR), f64x2.promote_low_f32x4(high)), VECTOR);
+function add(sums: usize, left: v128, right: v128): void {
+  addPair(sums, left);
+  addPair(sums + VECTOR, upper(left));
+  addPair(sums + 2 * VECTOR, right);
+  addPair(sums + 3 * VECTOR, upper(right));
 }
 
-/** Four sums of a tile, rounded to single precision. */
 // @ts-ignore: a decorator of AssemblyScript
 @inline
-function roundedSums(at: usize): v128 {
-  const low = f32x4.demote_f64x2_zero(v128.load(at));
-  const high = f32x4.demote_f64x2_zero(v128.load(at, VECTOR));
-  return v128.shuffle<f32>(low, high, 0, 1, 4, 5);
+function addPair(sums: usize, v: v128): void {
+  v128.store(sums, f64x2.add(v128.load(sums), f64x2.promote_low_f32x4(v)));
 }
 
 /** target[c] = act(sums[c] + bias[c] + residual[c]) for a row of a tile; of the last panel fewer columns are stored. */
@@ -195,9 +192,19 @@ function roundedSums(at: usize): v128 {
 function finish(sums: usize, target: usize, columns: usize, bias: usize, residual: usize, relu: bool): void {
   if (columns == COLUMNS) {
     for (let c: usize = 0; c < ROW; c += VECTOR) {
-      let value = roundedSums(sums + 2 * c);
-      if (bias) value = f32x4.add(value, v128.load(bias + c));
-      if (residual) value = f32x4.add(value, v128.load(residual + c));
+      let low = v128.load(sums + 2 * c);
+      let high = v128.load(sums + 2 * c, VECTOR);
+      if (bias) {
+        const b = v128.load(bias + c);
+        low = f64x2.add(low, f64x2.promote_low_f32x4(b));
+        high = f64x2.add(high, f64x2.promote_low_f32x4(upper(b)));
+      }
+      if (residual) {
+        const r = v128.load(residual + c);
+        low = f64x2.add(low, f64x2.promote_low_f32x4(r));
+        high = f64x2.add(high, f64x2.promote_low_f32x4(upper(r)));
+      }
+      let value = v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
       // The instruction lets a NaN come through.
       if (relu) value = f32x4.max(value, f32x4.splat(0));
       v128.store(target + c, value);
@@ -205,10 +212,10 @@ function finish(sums: usize, target: usize, columns: usize, bias: usize, residua
     return;
   }
   for (let c: usize = 0; c < 4 * columns; c += 4) {
-    let value = <f32>load<f64>(sums + 2 * c);
+    let value = load<f64>(sums + 2 * c);
     if (bias) value += load<f32>(bias + c);
     if (residual) value += load<f32>(residual + c);
-    store<f32>(target + c, relu ? max<f32>(value, 0) : value);
+    store<f32>(target + c, <f32>(relu ? max<f64>(value, 0) : value));
   }
 }
 

@@ -66,11 +66,12 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
   },
 
   wasm({ inputs, outputs: [y], attributes, ...call }) {
-    if (!y) return;
+    if (!y) return false;
     const { x, weight, bias, residual } = operands(inputs, attributes);
     const relu = attributes.activation === 'relu';
     const conv = forwardGather(x, weight, y, attributes);
     gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call);
+    return true;
   },
 
   webgpu({ inputs, outputs: [y], attributes }) {
@@ -115,9 +116,10 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   },
 
   wasm({ inputs: [cotangent, weight], outputs: [dx], attributes, ...call }) {
-    if (!cotangent || !weight || !dx) return;
+    if (!cotangent || !weight || !dx) return false;
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
     gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call);
+    return true;
   },
 
   webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes }) {

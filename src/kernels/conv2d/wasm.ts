@@ -8,8 +8,6 @@ const DOUBLE = 8;
 /** The tile and the panel of conv2d.as.ts. */
 const PIXELS = 5;
 const COLUMNS = 8;
-/** Products that are summed in single precision before their sum is added to a double-precision one: bounds the rounding. */
-const BLOCK = 32;
 /** Bytes of source that one chunk of pixels reads, so that they stay in a second-level cache while all panels pass. */
 const CHUNK_BYTES = 1 << 17;
 
@@ -217,6 +215,15 @@ function listPixels(conv: GatherConvolution, { down, across, padded }: PhasePair
 }
 
 /**
+ * How many products are summed in single precision before their sum is added, in double precision, to those of the other
+ * blocks: about the root of their number. The rounding of random products grows with the root of a block's length, and
+ * sums of few products are in the first layers, whose errors all layers behind them amplify.
+ */
+function blockLength(products: number): number {
+  return 2 ** Math.max(3, Math.floor(Math.log2(products) / 2));
+}
+
+/**
  * [source, length, ends] of each piece of a window, as `Segment` of conv2d.as.ts. Taps beside each other in a row are one
  * piece, since their channels follow each other in memory.
  */
@@ -226,14 +233,15 @@ function listSegments(conv: GatherConvolution, { down, across, padded }: PhasePa
   const joined = groups === 1 && across.taps.every(({ offset }, i) => offset === at(across.taps, 0).offset + i);
   const starts = joined ? across.taps.slice(0, 1) : across.taps;
   const length = joined ? across.taps.length * rows : rows;
+  const block = blockLength(down.taps.length * across.taps.length * rows);
   const list: number[] = [];
   let inBlock = 0;
   for (const { offset: y } of down.taps) {
     for (const { offset: x } of starts) {
-      for (let done = 0; done < length; done += BLOCK) {
-        const piece = Math.min(BLOCK, length - done);
+      for (let done = 0; done < length; done += block) {
+        const piece = Math.min(block, length - done);
         inBlock += piece;
-        const ends = inBlock >= BLOCK;
+        const ends = inBlock >= block;
         if (ends) inBlock = 0;
         list.push((y * padded.width + x) * bytes + FLOAT * done, piece, ends ? 1 : 0);
       }

@@ -3,7 +3,7 @@ import type { DType, TensorSpec } from '../../tensor/layout.ts';
 import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import type { Device, HostOperand, Kernel, Operand } from '../device.ts';
 import { Heap, HeapBlock } from './heap.ts';
-import { type WasmCall, type WasmOperand, Workspace } from './wasm/call.ts';
+import { type WasmOperand, Workspace } from './wasm/call.ts';
 import { type CpuKernels, chooseKernels, instantiate, type WasmKernels } from './wasm/kernels.ts';
 
 export interface CpuDeviceOptions {
@@ -62,10 +62,7 @@ export class CpuDevice implements Device {
     outputs: readonly Operand[],
     attributes: Attributes,
   ): void {
-    if (this.#wasm && kernel.wasm) {
-      this.#runWasm(kernel.wasm, this.#wasm, inputs, outputs, attributes);
-      return;
-    }
+    if (this.#runWasm(kernel, inputs, outputs, attributes)) return;
     const open = (operand: Operand): HostOperand => ({
       ...specOf(operand),
       data: this.#view(operand.block, operand.dtype),
@@ -73,13 +70,15 @@ export class CpuDevice implements Device {
     kernel.host({ inputs: inputs.map(open), outputs: outputs.map(open), attributes });
   }
 
+  /** False where there is no WebAssembly kernel for this call. */
   #runWasm<Attributes>(
-    run: (call: WasmCall<Attributes>) => void,
-    kernels: WasmKernels,
+    kernel: Kernel<Attributes>,
     inputs: readonly Operand[],
     outputs: readonly Operand[],
     attributes: Attributes,
-  ): void {
+  ): boolean {
+    const kernels = this.#wasm;
+    if (!kernels || !kernel.wasm) return false;
     const workspace = new Workspace(this.#memory, this);
     const open = (operand: Operand): WasmOperand => ({
       ...specOf(operand),
@@ -87,7 +86,7 @@ export class CpuDevice implements Device {
       ...(operand.packed && { packed: operand.packed }),
     });
     try {
-      run({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, kernels, workspace });
+      return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, kernels, workspace });
     } finally {
       workspace.release();
     }

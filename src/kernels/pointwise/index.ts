@@ -1,7 +1,7 @@
 import { expandLayout } from '../../tensor/layout.ts';
 import { at, broadcastShapes } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { addressing, addressingUniforms, asRows, iterate, iterationSpace } from '../core/iteration.ts';
 import { applySingle, elementwiseOrder, type OpDefinition } from '../op.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
 import { type PointwiseFunction, type PointwiseName, pointwiseFunctions } from './functions.ts';
@@ -31,6 +31,22 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
     iterate(space, (to, ia, ib, ic) => {
       y.data[to] = host(a?.[ia] ?? 0, b?.[ib] ?? 0, c?.[ic] ?? 0, parameter);
     });
+  },
+
+  wasm({ inputs, outputs: [y], attributes: { fn }, kernels }) {
+    if (!y || !(fn === 'add' || fn === 'multiplyAdd' || fn === 'multiplyAddRelu')) return false;
+    const space = iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]);
+    const rows = asRows(space);
+    if (!rows) return false;
+    const [to = 0, a = 0, b = 0, c = 0] = [y, ...inputs].map(({ address, offset }) => address + 4 * offset);
+    const [, strideA = 0, strideB = 0, strideC = 0] = rows.strides.map((stride) => 4 * stride);
+    if (fn === 'add') {
+      kernels.add(to, a, b, rows.rows, 4 * rows.row, strideA, strideB);
+    } else {
+      const relu = fn === 'multiplyAddRelu';
+      kernels.multiplyAdd(to, a, b, c, rows.rows, 4 * rows.row, strideA, strideB, strideC, relu);
+    }
+    return true;
   },
 
   webgpu({ inputs, outputs: [y], attributes: { fn, parameter = 1 } }) {

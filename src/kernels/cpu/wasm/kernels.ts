@@ -32,6 +32,20 @@ export interface WasmKernels {
     stride: number,
     columns: number,
   ): void;
+  add(y: number, a: number, b: number, rows: number, row: number, strideA: number, strideB: number): void;
+  multiplyAdd(
+    y: number,
+    a: number,
+    b: number,
+    c: number,
+    rows: number,
+    row: number,
+    strideA: number,
+    strideB: number,
+    strideC: number,
+    relu: boolean,
+  ): void;
+  copyRows(to: number, from: number, rows: number, row: number, strideTo: number, strideFrom: number): void;
 }
 
 type Build = keyof typeof BUILDS;
