@@ -1,11 +1,18 @@
-/** Copies `rows` rows of `row` bytes, which lie `strideTo` and `strideFrom` bytes behind each other. */
-export function copyRows(
-  to: usize,
-  from: usize,
-  rows: usize,
-  row: usize,
-  strideTo: usize,
-  strideFrom: usize,
-): void {
-  for (let i: usize = 0; i < rows; i++) memory.copy(to + i * strideTo, from + i * strideFrom, row);
+/** Rows of `row` bytes, which lie `strideTo` and `strideFrom` bytes behind each other. */
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
+class Rows {
+  to: usize;
+  from: usize;
+  row: usize;
+  strideTo: usize;
+  strideFrom: usize;
+}
+
+/** Copies rows `begin` to `end`. */
+export function copyRows(job: usize, begin: usize, end: usize, _scratch: usize): void {
+  const rows = changetype<Rows>(job);
+  for (let i = begin; i < end; i++) {
+    memory.copy(rows.to + i * rows.strideTo, rows.from + i * rows.strideFrom, rows.row);
+  }
 }

@@ -37,7 +37,7 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
     }
   },
 
-  wasm({ inputs, outputs: [y], attributes: { places }, kernels }) {
+  wasm({ inputs, outputs: [y], attributes: { places }, run }) {
     if (!y || !isCovered(y, inputs)) return false;
     const copies = inputs.map((x, i) => {
       const target = sliceLayout(y, at(places, i));
@@ -46,8 +46,9 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
     if (copies.some(({ rows }) => !rows)) return false;
     for (const { x, target, rows } of copies) {
       if (!rows) continue;
-      const [to = 0, from = 0] = rows.strides.map((stride) => 4 * stride);
-      kernels.copyRows(y.address + 4 * target.offset, x.address + 4 * x.offset, rows.rows, 4 * rows.row, to, from);
+      const [strideTo = 0, strideFrom = 0] = rows.strides.map((stride) => 4 * stride);
+      const [to, from] = [y.address + 4 * target.offset, x.address + 4 * x.offset];
+      run('copyRows', { to, from, row: 4 * rows.row, strideTo, strideFrom }, rows.rows);
     }
     return true;
   },

@@ -40,46 +40,50 @@ function multiplyAdd(a: v128, b: v128, sum: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, sum) : f32x4.add(f32x4.mul(a, b), sum);
 }
 
-/**
- * One group of a convolution. `pixels` has whole tiles (the last pixel is repeated); only the first `count` are stored.
- * Pixels are taken in chunks whose source stays in the cache while all panels pass by.
- *
- * @param panel bytes of one panel
- * @param bias, residual 0 where there is none; the residual lies as the target does
- * @param tile scratch for the sums of a tile
- */
-export function convolve(
-  source: usize,
-  target: usize,
-  pixels: usize,
-  count: usize,
-  chunk: usize,
-  segments: usize,
-  lastSegment: usize,
-  panels: usize,
-  panel: usize,
-  columns: usize,
-  bias: usize,
-  residual: usize,
-  relu: bool,
-  tile: usize,
-): void {
-  for (let first: usize = 0; first < count; first += chunk) {
-    const last = min(first + chunk, count);
-    for (let c: usize = 0; c < columns; c += COLUMNS) {
-      const w = panels + (c / COLUMNS) * panel;
+/** One group of a convolution. */
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
+class Convolution {
+  source: usize;
+  target: usize;
+  /** Whole tiles of `Pixel`, the last one repeated; only the first `count` are stored. */
+  pixels: usize;
+  count: usize;
+  /** Pixels whose source stays in the cache while all panels pass by: a number of whole tiles. */
+  chunk: usize;
+  segments: usize;
+  lastSegment: usize;
+  panels: usize;
+  /** Bytes of one panel. */
+  panel: usize;
+  columns: usize;
+  /** 0 where there is none. */
+  bias: usize;
+  /** 0 where there is none; it lies as the target does. */
+  residual: usize;
+  relu: usize;
+}
+
+/** Tiles `begin` to `end` of a `Convolution`; `scratch` takes the sums of one tile. */
+export function convolve(job: usize, begin: usize, end: usize, scratch: usize): void {
+  const conv = changetype<Convolution>(job);
+  const behind = min(end * PIXELS, conv.count);
+  for (let first = begin * PIXELS; first < behind; first += conv.chunk) {
+    const last = min(first + conv.chunk, behind);
+    for (let c: usize = 0; c < conv.columns; c += COLUMNS) {
+      const w = conv.panels + (c / COLUMNS) * conv.panel;
       for (let p = first; p < last; p += PIXELS) {
-        const at = pixels + p * offsetof<Pixel>();
-        multiply(source, at, segments, lastSegment, w, tile);
+        const at = conv.pixels + p * offsetof<Pixel>();
+        multiply(conv.source, at, conv.segments, conv.lastSegment, w, scratch);
         for (let i: usize = 0; i < min(PIXELS, last - p); i++) {
           const to = changetype<Pixel>(at + i * offsetof<Pixel>()).target + 4 * c;
           finish(
-            tile + i * SUMS,
-            target + to,
-            min(COLUMNS, columns - c),
-            bias ? bias + 4 * c : 0,
-            residual ? residual + to : 0,
-            relu,
+            scratch + i * SUMS,
+            conv.target + to,
+            min(COLUMNS, conv.columns - c),
+            conv.bias ? conv.bias + 4 * c : 0,
+            conv.residual ? conv.residual + to : 0,
+            conv.relu != 0,
           );
         }
       }
@@ -219,29 +223,34 @@ function finish(sums: usize, target: usize, columns: usize, bias: usize, residua
   }
 }
 
-/**
- * panels[panel][tap][r][8] = w[tap][r][column], zeros where a panel has more columns than there are.
- * @param taps where the taps' weights start, in bytes
- * @param stride bytes from row to row
- */
-export function packPanels(
-  w: usize,
-  panels: usize,
-  taps: usize,
-  lastTap: usize,
-  rows: usize,
-  stride: usize,
-  columns: usize,
-): void {
-  for (let c: usize = 0; c < columns; c += COLUMNS) {
-    const width: usize = 4 * min<usize>(COLUMNS, columns - c);
-    for (let tap = taps; tap < lastTap; tap += 4) {
-      let from = w + load<usize>(tap) + 4 * c;
-      for (let r: usize = 0; r < rows; r++) {
-        memory.copy(panels, from, width);
-        if (width < ROW) memory.fill(panels + width, 0, ROW - width);
-        panels += ROW;
-        from += stride;
+/** panels[panel][tap][r][8] = w[tap][r][column], zeros where a panel has more columns than there are. */
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
+class Packing {
+  w: usize;
+  panels: usize;
+  /** Where the taps' weights start, in bytes. */
+  taps: usize;
+  lastTap: usize;
+  rows: usize;
+  /** Bytes from row to row. */
+  stride: usize;
+  columns: usize;
+}
+
+/** Panels `begin` to `end` of a `Packing`. */
+export function packPanels(job: usize, begin: usize, end: usize, _scratch: usize): void {
+  const packing = changetype<Packing>(job);
+  let to = packing.panels + begin * ((packing.lastTap - packing.taps) / 4) * packing.rows * ROW;
+  for (let c = begin * COLUMNS; c < end * COLUMNS; c += COLUMNS) {
+    const width: usize = 4 * min<usize>(COLUMNS, packing.columns - c);
+    for (let tap = packing.taps; tap < packing.lastTap; tap += 4) {
+      let from = packing.w + load<usize>(tap) + 4 * c;
+      for (let r: usize = 0; r < packing.rows; r++) {
+        memory.copy(to, from, width);
+        if (width < ROW) memory.fill(to + width, 0, ROW - width);
+        to += ROW;
+        from += packing.stride;
       }
     }
   }

@@ -1,10 +1,8 @@
 import { at } from '../../tensor/shape.ts';
 import type { WasmCall, WasmOperand, Workspace } from '../cpu/wasm/call.ts';
-import type { WasmKernels } from '../cpu/wasm/kernels.ts';
 import type { GatherConvolution } from './geometry.ts';
 
 const FLOAT = 4;
-const DOUBLE = 8;
 /** The tile and the panel of conv2d.as.ts. */
 const PIXELS = 5;
 const COLUMNS = 8;
@@ -58,6 +56,8 @@ function phases(conv: GatherConvolution, axis: 0 | 1): Phase[] {
   }));
 }
 
+type Engine = Pick<WasmCall<unknown>, 'run' | 'workspace'>;
+
 export interface GatherOperands {
   readonly source: WasmOperand;
   readonly weight: WasmOperand;
@@ -68,17 +68,12 @@ export interface GatherOperands {
 }
 
 /** See `GatherConvolution`; source, result and residual are channels-last. */
-export function gatherConvolutionWasm(
-  conv: GatherConvolution,
-  operands: GatherOperands,
-  { kernels, workspace }: Pick<WasmCall<unknown>, 'kernels' | 'workspace'>,
-): void {
+export function gatherConvolutionWasm(conv: GatherConvolution, operands: GatherOperands, call: Engine): void {
   const [vertical, horizontal] = [phases(conv, 0), phases(conv, 1)];
-  const padded = padSource(conv, vertical, horizontal, operands.source.address, workspace);
-  const tile = workspace.allocate(DOUBLE * PIXELS * COLUMNS);
+  const padded = padSource(conv, vertical, horizontal, operands.source.address, call.workspace);
   for (const down of vertical) {
     for (const across of horizontal) {
-      convolvePhase(conv, { down, across, padded, tile }, operands, kernels, workspace);
+      convolvePhase(conv, { down, across, padded }, operands, call);
     }
   }
 }
@@ -138,18 +133,16 @@ interface PhasePair {
   readonly down: Phase;
   readonly across: Phase;
   readonly padded: Padded;
-  readonly tile: number;
 }
 
 function convolvePhase(
   conv: GatherConvolution,
   pair: PhasePair,
   { weight, y, bias, residual, relu }: GatherOperands,
-  kernels: WasmKernels,
-  workspace: Workspace,
+  { run, workspace }: Engine,
 ): void {
   const { groups, rows, columns, columnOffset, rowOffset, rowStride, stride } = conv;
-  const { down, across, padded, tile } = pair;
+  const { down, across, padded } = pair;
   const count = conv.batch * down.count * across.count;
   const pixels = workspace.write(listPixels(conv, pair));
   const segments = listSegments(conv, pair);
@@ -165,9 +158,16 @@ function convolvePhase(
   const panels = workspace.pack(weight, key, groups * groupPanels, (to) => {
     const list = workspace.write(Int32Array.from(taps));
     for (let g = 0; g < groups; g++) {
-      const from = weight.address + FLOAT * g * (rowOffset * rowStride + columnOffset);
-      const lastTap = list + FLOAT * taps.length;
-      kernels.packPanels(from, to + g * groupPanels, list, lastTap, rows, FLOAT * rowStride, columns);
+      const packing = {
+        w: weight.address + FLOAT * g * (rowOffset * rowStride + columnOffset),
+        panels: to + g * groupPanels,
+        taps: list,
+        lastTap: list + FLOAT * taps.length,
+        rows,
+        stride: FLOAT * rowStride,
+        columns,
+      };
+      run('packPanels', packing, Math.ceil(columns / COLUMNS));
     }
   });
 
@@ -175,22 +175,22 @@ function convolvePhase(
   const chunk = PIXELS * Math.max(1, Math.floor(CHUNK_BYTES / pixelBytes / PIXELS));
   for (let g = 0; g < groups; g++) {
     const shift = FLOAT * g * columns;
-    kernels.convolve(
-      padded.address + FLOAT * g * rows,
-      y.address + shift,
+    const job = {
+      source: padded.address + FLOAT * g * rows,
+      target: y.address + shift,
       pixels,
       count,
       chunk,
-      firstSegment,
+      segments: firstSegment,
       lastSegment,
-      panels + g * groupPanels,
+      panels: panels + g * groupPanels,
       panel,
       columns,
-      bias ? bias.address + shift : 0,
-      residual ? residual.address + shift : 0,
-      relu,
-      tile,
-    );
+      bias: bias ? bias.address + shift : 0,
+      residual: residual ? residual.address + shift : 0,
+      relu: Number(relu),
+    };
+    run('convolve', job, Math.ceil(count / PIXELS));
   }
 }
 

@@ -1,14 +1,27 @@
-import { DeviceError } from '../../errors.ts';
+import { DeviceError, UsageError } from '../../errors.ts';
 import type { DType, TensorSpec } from '../../tensor/layout.ts';
 import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import type { Device, HostOperand, Kernel, Operand } from '../device.ts';
 import { Heap, HeapBlock } from './heap.ts';
-import { type WasmOperand, Workspace } from './wasm/call.ts';
-import { type CpuKernels, chooseKernels, instantiate, type WasmKernels } from './wasm/kernels.ts';
+import { type Job, type WasmOperand, Workspace } from './wasm/call.ts';
+import {
+  type CpuKernels,
+  chooseKernels,
+  instantiate,
+  type KernelName,
+  SCRATCH_BYTES,
+  type WasmKernels,
+} from './wasm/kernels.ts';
+
+export const PRECISIONS = ['fast', 'exact'] as const;
+/** `exact` stays within 1e-5 of exact arithmetic (relative L2, a whole network), `fast` within 1e-4. */
+export type Precision = (typeof PRECISIONS)[number];
 
 export interface CpuDeviceOptions {
   /** The fastest that the host can run, when left out: those that the variable FMGCAM_CPU_KERNELS names, if it is set. */
   readonly kernels?: CpuKernels;
+  /** `fast` when left out, or what the variable FMGCAM_PRECISION says. */
+  readonly precision?: Precision;
 }
 
 /** The CPU device: kernels run at once, on the thread that calls. */
@@ -17,12 +30,14 @@ export class CpuDevice implements Device {
   readonly name = 'cpu';
   /** The kernels in use; ops that WebAssembly has no kernel for run in TypeScript with any. */
   readonly kernels: CpuKernels;
+  readonly precision: Precision;
   #heap: Heap | undefined = new Heap();
   readonly #wasm: WasmKernels | undefined;
 
   /** @throws UsageError, DeviceError when the kernels that are asked for are unknown or cannot run here */
   constructor(options: CpuDeviceOptions = {}) {
     this.kernels = chooseKernels(options.kernels ?? globalThis.process?.env.FMGCAM_CPU_KERNELS);
+    this.precision = choosePrecision(options.precision ?? globalThis.process?.env.FMGCAM_PRECISION);
     if (this.kernels !== 'typescript') this.#wasm = instantiate(this.kernels, this.#memory.memory);
   }
 
@@ -86,7 +101,11 @@ export class CpuDevice implements Device {
       ...(operand.packed && { packed: operand.packed }),
     });
     try {
-      return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, kernels, workspace });
+      const scratch = workspace.allocate(SCRATCH_BYTES);
+      const exact = this.precision === 'exact';
+      const run = (name: KernelName, job: Job, units: number) =>
+        kernels[name](workspace.write(Int32Array.from(Object.values(job))), 0, units, scratch);
+      return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, run, workspace, exact });
     } finally {
       workspace.release();
     }
@@ -107,6 +126,12 @@ export class CpuDevice implements Device {
     const { buffer } = this.#memory;
     return dtype === 'int32' ? new Int32Array(buffer, start, bytes / 4) : new Float32Array(buffer, start, bytes / 4);
   }
+}
+
+function choosePrecision(wanted: string = 'fast'): Precision {
+  const known = PRECISIONS.find((precision) => precision === wanted);
+  if (!known) throw new UsageError(`precision "${wanted}" is unknown; use ${PRECISIONS.join(' or ')}`);
+  return known;
 }
 
 function specOf({ shape, strides, offset, dtype }: TensorSpec): TensorSpec {

@@ -33,19 +33,13 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
     });
   },
 
-  wasm({ inputs, outputs: [y], attributes: { fn }, kernels }) {
+  wasm({ inputs, outputs: [y], attributes: { fn }, run }) {
     if (!y || !(fn === 'add' || fn === 'multiplyAdd' || fn === 'multiplyAddRelu')) return false;
-    const space = iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]);
-    const rows = asRows(space);
+    const rows = asRows(iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]));
     if (!rows) return false;
     const [to = 0, a = 0, b = 0, c = 0] = [y, ...inputs].map(({ address, offset }) => address + 4 * offset);
     const [, strideA = 0, strideB = 0, strideC = 0] = rows.strides.map((stride) => 4 * stride);
-    if (fn === 'add') {
-      kernels.add(to, a, b, rows.rows, 4 * rows.row, strideA, strideB);
-    } else {
-      const relu = fn === 'multiplyAddRelu';
-      kernels.multiplyAdd(to, a, b, c, rows.rows, 4 * rows.row, strideA, strideB, strideC, relu);
-    }
+    run(fn, { y: to, a, b, c, row: 4 * rows.row, strideA, strideB, strideC }, rows.rows);
     return true;
   },
 

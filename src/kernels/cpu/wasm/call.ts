@@ -1,7 +1,8 @@
 import type { TensorSpec } from '../../../tensor/layout.ts';
 import { type Memory, Storage } from '../../../tensor/memory.ts';
+import { at } from '../../../tensor/shape.ts';
 import { type Heap, HeapBlock } from '../heap.ts';
-import type { WasmKernels } from './kernels.ts';
+import type { KernelName } from './kernels.ts';
 
 /** An operand of a WebAssembly kernel: how it lies at an address. */
 export interface WasmOperand extends TensorSpec {
@@ -14,8 +15,22 @@ export interface WasmCall<Attributes> {
   readonly inputs: readonly WasmOperand[];
   readonly outputs: readonly WasmOperand[];
   readonly attributes: Attributes;
-  readonly kernels: WasmKernels;
+  /** Runs a kernel over all units of a job. */
+  run(kernel: KernelName, job: Job, units: number): void;
   readonly workspace: Workspace;
+  /** Whether faster algorithms that round more, such as Winograd's, are forbidden. */
+  readonly exact: boolean;
+}
+
+/**
+ * What a kernel is to do, in whole numbers: the fields of a class in its *.as.ts, in the same order.
+ * `floatField` makes such a number of a fraction.
+ */
+export type Job = Readonly<Record<string, number>>;
+
+/** The bits of a float32, for a field of type f32. */
+export function floatField(value: number): number {
+  return at(new Int32Array(Float32Array.of(value).buffer), 0);
 }
 
 /** Memory for the length of one call. */

@@ -5,48 +5,21 @@ import { BUILDS } from './builds.generated.ts';
 export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
-/** What src/kernels/cpu/wasm/module.as.ts exports. All numbers are addresses, bytes or counts; there is the documentation. */
-export interface WasmKernels {
-  convolve(
-    source: number,
-    target: number,
-    pixels: number,
-    count: number,
-    chunk: number,
-    segments: number,
-    lastSegment: number,
-    panels: number,
-    panel: number,
-    columns: number,
-    bias: number,
-    residual: number,
-    relu: boolean,
-    tile: number,
-  ): void;
-  packPanels(
-    w: number,
-    panels: number,
-    taps: number,
-    lastTap: number,
-    rows: number,
-    stride: number,
-    columns: number,
-  ): void;
-  add(y: number, a: number, b: number, rows: number, row: number, strideA: number, strideB: number): void;
-  multiplyAdd(
-    y: number,
-    a: number,
-    b: number,
-    c: number,
-    rows: number,
-    row: number,
-    strideA: number,
-    strideB: number,
-    strideC: number,
-    relu: boolean,
-  ): void;
-  copyRows(to: number, from: number, rows: number, row: number, strideTo: number, strideFrom: number): void;
-}
+/** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
+export const KERNELS = ['add', 'convolve', 'copyRows', 'multiplyAdd', 'multiplyAddRelu', 'packPanels'] as const;
+export type KernelName = (typeof KERNELS)[number];
+
+/**
+ * Does the units `begin` to `end` of a job, which depend on no other units, so that threads may share a job.
+ *
+ * @param job the address of what the kernel is to do: a class of its *.as.ts
+ * @param scratch the address of SCRATCH_BYTES bytes that are the thread's own
+ */
+export type WasmKernel = (job: number, begin: number, end: number, scratch: number) => void;
+export type WasmKernels = { readonly [Name in KernelName]: WasmKernel };
+
+/** What a kernel may use on the way, for each thread. */
+export const SCRATCH_BYTES = 1 << 18;
 
 type Build = keyof typeof BUILDS;
 const BUILD_OF = { wasm: 'simd', 'wasm-relaxed': 'relaxedSimd' } as const;
@@ -80,7 +53,7 @@ export function instantiate(kernels: Exclude<CpuKernels, 'typescript'>, memory: 
 }
 
 function isKernels(exports: object): exports is WasmKernels {
-  return 'convolve' in exports && 'packPanels' in exports;
+  return KERNELS.every((name) => name in exports);
 }
 
 function isSupported(build: Build): boolean {
