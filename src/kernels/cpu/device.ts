@@ -3,15 +3,10 @@ import type { DType, TensorSpec } from '../../tensor/layout.ts';
 import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import type { Device, HostOperand, Kernel, Operand } from '../device.ts';
 import { Heap, HeapBlock } from './heap.ts';
+import { MOST_THREADS, ThreadPool } from './threads/pool.ts';
+import { parallelism } from './threads/spawn.ts';
 import { type Job, type WasmOperand, Workspace } from './wasm/call.ts';
-import {
-  type CpuKernels,
-  chooseKernels,
-  instantiate,
-  type KernelName,
-  SCRATCH_BYTES,
-  type WasmKernels,
-} from './wasm/kernels.ts';
+import { type CpuKernels, chooseKernels, instantiate, type KernelName } from './wasm/kernels.ts';
 
 export const PRECISIONS = ['fast', 'exact'] as const;
 /** `exact` stays within 1e-5 of exact arithmetic (relative L2, a whole network), `fast` within 1e-4. */
@@ -20,11 +15,16 @@ export type Precision = (typeof PRECISIONS)[number];
 export interface CpuDeviceOptions {
   /** The fastest that the host can run, when left out: those that the variable FMGCAM_CPU_KERNELS names, if it is set. */
   readonly kernels?: CpuKernels;
+  /**
+   * Threads that work, the caller's included; 1 where memory cannot be shared. As many as the machine runs at once when
+   * left out, or what the variable FMGCAM_THREADS says.
+   */
+  readonly threads?: number;
   /** `fast` when left out, or what the variable FMGCAM_PRECISION says. */
   readonly precision?: Precision;
 }
 
-/** The CPU device: kernels run at once, on the thread that calls. */
+/** The CPU device: a kernel is done when the call returns; other threads share the work of the larger ones. */
 export class CpuDevice implements Device {
   readonly kind = 'cpu';
   readonly name = 'cpu';
@@ -32,13 +32,21 @@ export class CpuDevice implements Device {
   readonly kernels: CpuKernels;
   readonly precision: Precision;
   #heap: Heap | undefined = new Heap();
-  readonly #wasm: WasmKernels | undefined;
+  readonly #pool: ThreadPool | undefined;
 
-  /** @throws UsageError, DeviceError when the kernels that are asked for are unknown or cannot run here */
+  /** @throws UsageError for options out of range, DeviceError when the kernels that are asked for cannot run here */
   constructor(options: CpuDeviceOptions = {}) {
     this.kernels = chooseKernels(options.kernels ?? globalThis.process?.env.FMGCAM_CPU_KERNELS);
     this.precision = choosePrecision(options.precision ?? globalThis.process?.env.FMGCAM_PRECISION);
-    if (this.kernels !== 'typescript') this.#wasm = instantiate(this.kernels, this.#memory.memory);
+    const threads = chooseThreads(options.threads ?? globalThis.process?.env.FMGCAM_THREADS);
+    if (this.kernels === 'typescript') return;
+    const heap = this.#memory;
+    this.#pool = new ThreadPool(instantiate(this.kernels, heap.memory), threads, (bytes) => heap.reserve(bytes));
+  }
+
+  /** Threads that work, the caller's included. */
+  get threads(): number {
+    return this.#pool?.threads ?? 1;
   }
 
   get destroyed(): boolean {
@@ -92,8 +100,8 @@ export class CpuDevice implements Device {
     outputs: readonly Operand[],
     attributes: Attributes,
   ): boolean {
-    const kernels = this.#wasm;
-    if (!kernels || !kernel.wasm) return false;
+    const pool = this.#pool;
+    if (!pool || !kernel.wasm) return false;
     const workspace = new Workspace(this.#memory, this);
     const open = (operand: Operand): WasmOperand => ({
       ...specOf(operand),
@@ -101,10 +109,9 @@ export class CpuDevice implements Device {
       ...(operand.packed && { packed: operand.packed }),
     });
     try {
-      const scratch = workspace.allocate(SCRATCH_BYTES);
       const exact = this.precision === 'exact';
       const run = (name: KernelName, job: Job, units: number) =>
-        kernels[name](workspace.write(Int32Array.from(Object.values(job))), 0, units, scratch);
+        pool.run(name, workspace.write(Int32Array.from(Object.values(job))), units);
       return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, run, workspace, exact });
     } finally {
       workspace.release();
@@ -114,6 +121,7 @@ export class CpuDevice implements Device {
   flush(): void {}
 
   destroy(): void {
+    this.#pool?.stop();
     this.#heap = undefined;
   }
 
@@ -126,6 +134,13 @@ export class CpuDevice implements Device {
     const { buffer } = this.#memory;
     return dtype === 'int32' ? new Int32Array(buffer, start, bytes / 4) : new Float32Array(buffer, start, bytes / 4);
   }
+}
+
+function chooseThreads(wanted: number | string = Math.min(parallelism, MOST_THREADS)): number {
+  const threads = Number(wanted);
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
+    throw new UsageError(`threads must be a whole number from 1 to ${MOST_THREADS}, not ${wanted}`);
+  return threads;
 }
 
 function choosePrecision(wanted: string = 'fast'): Precision {

@@ -74,6 +74,14 @@ export class Heap {
     return block;
   }
 
+  /** Memory that never comes back and is not counted: the device's own. */
+  reserve(bytes: number): number {
+    const { start, bytes: size } = this.allocate(bytes);
+    this.#live -= size;
+    this.#blocks -= 1;
+    return start;
+  }
+
   release({ start, bytes }: HeapBlock): void {
     this.#live -= bytes;
     this.#blocks -= 1;

@@ -42,14 +42,20 @@ export function hasRelaxedSimd(): boolean {
   return isSupported('relaxedSimd');
 }
 
-/** The kernels, working in the memory of a heap. */
-export function instantiate(kernels: Exclude<CpuKernels, 'typescript'>, memory: WebAssembly.Memory): WasmKernels {
+/** The compiled kernels, at work in the memory of a heap; threads make their own instance of the module. */
+export interface WasmModule {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: WasmKernels;
+}
+
+export function instantiate(kernels: Exclude<CpuKernels, 'typescript'>, memory: WebAssembly.Memory): WasmModule {
   // Not by SharedArrayBuffer, which a page that is not cross-origin isolated cannot name, though it may get such memory.
   const shared = !(memory.buffer instanceof ArrayBuffer);
   const module = new WebAssembly.Module(bytesOf(BUILD_OF[kernels], shared));
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   if (!isKernels(exports)) throw new DeviceError('the WebAssembly kernels are damaged; build the package again');
-  return exports;
+  return { module, memory, kernels: exports };
 }
 
 function isKernels(exports: object): exports is WasmKernels {
