@@ -10,7 +10,7 @@ import {
 } from '../tensor/layout.ts';
 import { Storage } from '../tensor/memory.ts';
 import { innermostScope } from '../tensor/scope.ts';
-import { type Shape, sizeOf } from '../tensor/shape.ts';
+import { at, type Shape, sizeOf } from '../tensor/shape.ts';
 import { type Recorder, Tensor } from '../tensor/tensor.ts';
 import { copyKernel } from './copy/kernel.ts';
 import { type Device, deviceOf, type Kernel, type Operand } from './device.ts';
@@ -88,6 +88,26 @@ export function applySingle<Attributes>(
   return output;
 }
 
+/**
+ * The result of an op on constants as a constant: computed whenever the device needs it, from inputs whose memory is given
+ * back each time. It belongs to no scope.
+ */
+export function applyConstant<Attributes>(
+  definition: OpDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): Tensor {
+  const device = commonDevice(definition.name, inputs);
+  const { shape, order, dtype = 'float32' } = at(definition.outputs(inputs, attributes), 0);
+  const spec = { ...denseLayout(shape, order), dtype };
+  const operands = inputs.map(operandOf);
+  const storage = new Storage(device, 4 * sizeOf(shape), (result) => {
+    device.run(definition, operands, [operandAt(spec, result)], attributes);
+    for (const { storage: input } of operands) input.evict();
+  });
+  return new Tensor(storage, spec, { dtype });
+}
+
 /** Runs a view op: no kernel, unless the input must be copied first. */
 export function applyView<Attributes>(
   definition: ViewDefinition<Attributes>,
@@ -111,30 +131,37 @@ export function applyView<Attributes>(
 }
 
 function operandOf(tensor: Tensor): Operand {
-  const { shape, strides, offset, dtype, storage } = tensor;
-  return { shape, strides, offset, dtype, ...placeOf(storage) };
+  return operandAt(tensor, tensor.storage);
 }
 
-/** Where an operand is, and the place for copies of it if it never changes. */
-function placeOf({ block, packed, frozen }: Storage): Pick<Operand, 'block' | 'packed'> {
-  return frozen ? { block, packed } : { block };
+function operandAt({ shape, strides, offset, dtype }: TensorSpec, storage: Storage): Operand {
+  return { shape, strides, offset, dtype, storage };
 }
 
 /** The tensor as a kernel wants it. What had to be made for this call only is added to `temporaries`. */
 function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Storage[]): Operand {
   if (!order || isDense(input, order)) return operandOf(input);
-  const layout = denseLayout(input.shape, order);
-  const { storage, dtype } = input;
-  if (!storage.frozen) {
-    const copy = copyTo(input, layout);
+  const spec = { ...denseLayout(input.shape, order), dtype: input.dtype };
+  const { storage } = input;
+  if (!storage.constant) {
+    const copy = copyTo(input, spec);
     temporaries.push(copy);
-    return { ...layout, dtype, block: copy.block };
+    return operandAt(spec, copy);
   }
   const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
-  const packed = storage.packed.get(key) ?? copyTo(input, layout);
-  packed.freeze();
+  const packed = storage.packed.get(key) ?? constantCopy(operandOf(input), spec);
   storage.packed.set(key, packed);
-  return { ...layout, dtype, ...placeOf(packed) };
+  return operandAt(spec, packed);
+}
+
+/** A constant in another layout; the original is needed only while it is made. */
+function constantCopy(input: Operand, spec: TensorSpec): Storage {
+  const { storage: original } = input;
+  const device = deviceOf(original);
+  return new Storage(device, 4 * sizeOf(spec.shape), (copy) => {
+    device.run(copyKernel, [input], [operandAt(spec, copy)], undefined);
+    original.evict();
+  });
 }
 
 /** The values of `input` in a new storage that has the given layout. */
@@ -142,7 +169,7 @@ function copyTo(input: Tensor, layout: Layout): Storage {
   const device = deviceOf(input);
   const storage = new Storage(device, 4 * sizeOf(layout.shape));
   try {
-    device.run(copyKernel, [operandOf(input)], [{ ...layout, dtype: input.dtype, block: storage.block }], undefined);
+    device.run(copyKernel, [operandOf(input)], [operandAt({ ...layout, dtype: input.dtype }, storage)], undefined);
     return storage;
   } catch (error) {
     storage.release();

@@ -1,14 +1,30 @@
-import type { TensorSpec } from '../../../tensor/layout.ts';
+import type { DType, TensorSpec } from '../../../tensor/layout.ts';
 import { type Memory, Storage } from '../../../tensor/memory.ts';
-import { at } from '../../../tensor/shape.ts';
+import { at, type Shape } from '../../../tensor/shape.ts';
+import type { Operand } from '../../device.ts';
 import { type Heap, HeapBlock } from '../heap.ts';
 import type { KernelName } from './kernels.ts';
 
 /** An operand of a WebAssembly kernel: how it lies at an address. */
-export interface WasmOperand extends TensorSpec {
-  readonly address: number;
-  /** Copies that are kept beside the operand, where it never changes. */
-  readonly packed?: Map<string, Storage>;
+export class WasmOperand implements TensorSpec {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+  readonly dtype: DType;
+  readonly storage: Storage;
+
+  constructor({ shape, strides, offset, dtype, storage }: Operand) {
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    this.dtype = dtype;
+    this.storage = storage;
+  }
+
+  /** Where the storage begins; brings a constant into memory. */
+  get address(): number {
+    return startOf(this.storage);
+  }
 }
 
 export interface WasmCall<Attributes> {
@@ -65,19 +81,24 @@ export class Workspace {
     return new Float32Array(buffer, 0, Math.floor(buffer.byteLength / 4));
   }
 
-  /** The address of an operand's values rearranged by `fill`, which happens once only if they never change. */
-  pack({ packed }: WasmOperand, key: string, bytes: number, fill: (address: number) => void): number {
-    const kept = packed?.get(key);
-    if (kept) return startOf(kept);
-    if (!packed) {
+  /**
+   * The address of an operand's values rearranged by `fill`. Those of a constant are kept, and the constant itself, which
+   * is needed only while they are made, gives its memory back.
+   */
+  pack({ storage: original }: WasmOperand, key: string, bytes: number, fill: (address: number) => void): number {
+    if (!original.constant) {
       const address = this.allocate(bytes);
       fill(address);
       return address;
     }
-    const storage = new Storage(this.#memory, bytes);
-    packed.set(key, storage);
-    fill(startOf(storage));
-    return startOf(storage);
+    const packed =
+      original.packed.get(key) ??
+      new Storage(this.#memory, bytes, (copy) => {
+        fill(startOf(copy));
+        original.evict();
+      });
+    original.packed.set(key, packed);
+    return startOf(packed);
   }
 
   /** Gives all memory back, apart from what `pack` keeps. */
