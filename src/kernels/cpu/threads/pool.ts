@@ -23,7 +23,7 @@ const abandoned = new FinalizationRegistry<(() => void)[]>((stops) => {
  * ended, the caller does the work alone: results do not depend on who does what.
  */
 export class ThreadPool {
-  readonly threads: number;
+  readonly #threads: number;
   readonly #module: WasmModule;
   readonly #kernels: readonly WasmKernel[];
   readonly #names: readonly string[];
@@ -46,11 +46,16 @@ export class ThreadPool {
     this.#kernels = Object.values(kernels);
     this.#names = Object.keys(kernels);
     this.#alone = threads === 1 || memory.buffer instanceof ArrayBuffer;
-    this.threads = this.#alone ? 1 : threads;
-    this.#scratch = allocate(this.threads * SCRATCH_BYTES);
+    this.#threads = this.#alone ? 1 : threads;
+    this.#scratch = allocate(this.#threads * SCRATCH_BYTES);
     const state = allocate(4 * STATE_WORDS);
     this.#state = new Int32Array(memory.buffer, state, STATE_WORDS).fill(0);
     this.#patience = patience;
+  }
+
+  /** Threads that work, the caller's included. */
+  get threads(): number {
+    return this.#alone ? 1 : this.#threads;
   }
 
   /** Runs a kernel over all units of the job at this address. */
@@ -83,7 +88,7 @@ export class ThreadPool {
     const ended = () => pool.deref()?.stop();
     const stops: (() => void)[] = [];
     try {
-      for (let i = 1; i < this.threads; i++) {
+      for (let i = 1; i < this.#threads; i++) {
         const scratch = this.#scratch + i * SCRATCH_BYTES;
         stops.push(spawn({ module, memory, state: this.#state.byteOffset, scratch }, ended));
       }
