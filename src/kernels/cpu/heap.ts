@@ -146,10 +146,13 @@ export class Heap {
 }
 
 function newMemory(): WebAssembly.Memory {
+  const size = { initial: 16, maximum: MAX_PAGES };
+  // A page that is not cross-origin isolated may make shared memory, but cannot give it to a worker.
+  if (globalThis.crossOriginIsolated === false) return new WebAssembly.Memory(size);
   try {
-    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES, shared: true });
+    return new WebAssembly.Memory({ ...size, shared: true });
   } catch {
-    // A page that is not cross-origin isolated, or a host that cannot reserve the address space.
-    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES });
+    // A host that cannot reserve the address space.
+    return new WebAssembly.Memory(size);
   }
 }

@@ -130,7 +130,9 @@ describe('threads', () => {
     substitute = () => {
       throw new Error('no more workers');
     };
-    expect(copyingPool(3, 64).copy(1)).toBe(true);
+    const { pool, copy } = copyingPool(3, 64);
+    expect(copy(1)).toBe(true);
+    expect(pool.threads).toBe(1);
   });
 
   it('that end leave the work to the caller', async () => {

@@ -94,6 +94,7 @@ export class ThreadPool {
       }
     } catch {
       // The host starts no more workers: those that there are will do.
+      this.#alone = stops.length === 0;
     }
     abandoned.register(this, stops, this);
     return stops;

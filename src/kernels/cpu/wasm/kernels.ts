@@ -50,7 +50,7 @@ export interface WasmModule {
 }
 
 export function instantiate(kernels: Exclude<CpuKernels, 'typescript'>, memory: WebAssembly.Memory): WasmModule {
-  // Not by SharedArrayBuffer, which a page that is not cross-origin isolated cannot name, though it may get such memory.
+  // Not by SharedArrayBuffer, which some pages cannot name.
   const shared = !(memory.buffer instanceof ArrayBuffer);
   const module = new WebAssembly.Module(bytesOf(BUILD_OF[kernels], shared));
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
