@@ -134,8 +134,8 @@ export class Heap {
     const last = this.#free.at(-1);
     const tail = last?.end === end ? end - last.start : 0;
     const needed = Math.ceil((size - tail) / PAGE);
-    // A quarter more than there is, so that a network's first run grows the memory a few times only; less where it must be.
-    const generous = Math.min(Math.max(needed, Math.ceil(end / 4 / PAGE)), MAX_PAGES - end / PAGE);
+    // A sixteenth more than there is, so that a network's first run grows the memory some ten times; less where it must be.
+    const generous = Math.min(Math.max(needed, Math.ceil(end / 16 / PAGE)), MAX_PAGES - end / PAGE);
     if (!this.#tryToGrow(generous, needed) && !this.#tryToGrow(needed, needed)) {
       throw new DeviceError(
         `the CPU device is out of memory: ${size} bytes more than the ${this.#live} in use do not fit; use a smaller image or batch`,
