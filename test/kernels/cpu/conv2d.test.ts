@@ -1,0 +1,145 @@
+import { setFlagsFromString } from 'node:v8';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { conv2dInputGradientDefinition } from '../../../src/kernels/conv2d/index.ts';
+import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
+import { hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
+import { conv2d, tensor } from '../../../src/kernels/index.ts';
+import { applySingle } from '../../../src/kernels/op.ts';
+import { Scope } from '../../../src/tensor/scope.ts';
+import type { Shape } from '../../../src/tensor/shape.ts';
+import { expectClose } from '../../support/numbers.ts';
+import { cutUp, guardHeaps, pairOf, wave } from '../../support/wasm-kernels.ts';
+
+let inPieces = false;
+vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
+  const real = await original<typeof import('../../../src/kernels/cpu/wasm/kernels.ts')>();
+  const instantiate: typeof real.instantiate = (...args) => cutUp(real.instantiate(...args), () => inPieces);
+  return { ...real, instantiate };
+});
+guardHeaps();
+
+// As the command does; Node 20 has relaxed SIMD behind this flag.
+if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
+/** Relative L2, against sums in double precision. Sums that nearly cancel lose digits, so that this is above rounding. */
+const TOLERANCE = 1e-5;
+
+const convolutions = fc
+  .record({
+    batch: fc.integer({ min: 1, max: 3 }),
+    groups: fc.integer({ min: 1, max: 3 }),
+    channels: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 60, max: 100 })),
+    out: fc.integer({ min: 1, max: 19 }),
+    size: pairOf(1, 11),
+    kernel: pairOf(1, 4),
+    stride: pairOf(1, 3),
+    padding: pairOf(0, 4),
+    dilation: pairOf(1, 3),
+    bias: fc.boolean(),
+    residual: fc.boolean(),
+    relu: fc.boolean(),
+    constant: fc.boolean(),
+  })
+  .filter(({ size, kernel, padding, dilation }) =>
+    ([0, 1] as const).every((axis) => size[axis] + 2 * padding[axis] > dilation[axis] * (kernel[axis] - 1)),
+  );
+type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T : never;
+
+/** A convolution and its input gradient, the second time with what was packed the first time. */
+async function run(device: CpuDevice, c: Convolution) {
+  using scope = new Scope();
+  const { stride, padding, dilation, groups, size, constant } = c;
+  const make = (shape: Shape, phase: number) => tensor(device, wave(shape, phase), shape, { scope });
+  const x = make([c.batch, groups * c.channels, ...size], 0);
+  const weightShape = [groups * c.out, c.channels, ...c.kernel];
+  using weight = tensor(device, wave(weightShape, 1), weightShape, { constant });
+  const options = { stride, padding, dilation, groups };
+  const shape = conv2d(x, weight, options).shape;
+  const y = conv2d(x, weight, {
+    ...options,
+    bias: c.bias ? make([groups * c.out], 2) : undefined,
+    residual: c.residual ? make(shape, 3) : undefined,
+    activation: c.relu ? 'relu' : 'none',
+  });
+  const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...options, size });
+  gradient();
+  return { shape, y: await y.data(), dx: await gradient().data() };
+}
+
+const builds = [
+  { kernels: 'wasm', precision: 'exact' },
+  { kernels: 'wasm', precision: 'fast' },
+  { kernels: 'wasm-relaxed', precision: 'exact' },
+  { kernels: 'wasm-relaxed', precision: 'fast' },
+] as const;
+
+describe.each(builds)('the convolutions of $kernels, $precision,', (options) => {
+  let device: CpuDevice;
+  let oracle: CpuDevice;
+  beforeAll(() => {
+    device = new CpuDevice({ ...options, threads: 1 });
+    oracle = new CpuDevice({ kernels: 'typescript' });
+  });
+  afterAll(() => {
+    expect(device.memory().live, 'bytes left on the device').toBe(0);
+    device.destroy();
+    oracle.destroy();
+  });
+
+  /** Bit for bit the same, however the units are shared out. */
+  async function runTwice<T>(compute: () => Promise<T>): Promise<T> {
+    const whole = await compute();
+    inPieces = true;
+    try {
+      expect(await compute()).toEqual(whole);
+    } finally {
+      inPieces = false;
+    }
+    return whole;
+  }
+
+  it('agree with the TypeScript kernels, forward and backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(convolutions, async (c) => {
+        const actual = await runTwice(() => run(device, c));
+        const expected = await run(oracle, c);
+        expectClose(actual.y, expected.y, TOLERANCE, 'y');
+        expectClose(actual.dx, expected.dx, TOLERANCE, 'dx');
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('agree where there are many units', async () => {
+    const c: Convolution = {
+      ...{ batch: 2, groups: 1, channels: 40, out: 70, size: [20, 30], kernel: [3, 3], stride: [2, 1] },
+      ...{ padding: [1, 1], dilation: [1, 1], bias: true, residual: true, relu: true, constant: true },
+    };
+    const actual = await runTwice(() => run(device, c));
+    const expected = await run(oracle, c);
+    expectClose(actual.y, expected.y, TOLERANCE, 'y');
+    expectClose(actual.dx, expected.dx, TOLERANCE, 'dx');
+  });
+
+  it.runIf(options.precision === 'exact')('keep the rounding of long sums within 3e-7', async () => {
+    using scope = new Scope();
+    const [channels, out] = [2048, 8];
+    const sums = await Promise.all(
+      [device, oracle].map((on) => {
+        const x = tensor(on, wave([1, channels, 5, 5], 0).map(Math.abs), [1, channels, 5, 5], { scope });
+        const weight = tensor(on, wave([out, channels, 3, 3], 1).map(Math.abs), [out, channels, 3, 3], { scope });
+        return conv2d(x, weight).data();
+      }),
+    );
+    expectClose(sums[0] ?? [], sums[1] ?? [], 3e-7);
+  });
+
+  it.each([9, 3])('let a NaN come through the ReLU, in a column of a panel of %i', async (out) => {
+    using scope = new Scope();
+    const x = tensor(device, [Number.NaN, -1], [1, 1, 1, 2], { scope });
+    const weight = tensor(device, new Float32Array(out).fill(1), [out, 1, 1, 1], { scope });
+    const y = await conv2d(x, weight, { activation: 'relu' }).data();
+    expect(Array.from(y)).toEqual(Array.from({ length: out }, () => [Number.NaN, 0]).flat());
+  });
+});

@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { expect, vi } from 'vitest';
+import { Heap, type HeapBlock } from '../../src/kernels/cpu/heap.ts';
+import {
+  SCRATCH_BYTES,
+  type WasmKernel,
+  type WasmKernels,
+  type WasmModule,
+} from '../../src/kernels/cpu/wasm/kernels.ts';
+import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
+
+/** Irregular, so that sums do not cancel. */
+export const wave = (shape: Shape, phase: number) =>
+  Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i + phase));
+
+export const pairOf = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
+
+/**
+ * The same kernels, which do the units of a job one by one and in reverse when `inPieces` says so, with garbage in the
+ * scratch memory each time: results must not depend on which thread does what.
+ */
+export function cutUp(module: WasmModule, inPieces: () => boolean): WasmModule {
+  const cut =
+    (kernel: WasmKernel): WasmKernel =>
+    (job, begin, end, scratch) => {
+      if (!inPieces()) return kernel(job, begin, end, scratch);
+      for (let unit = end - 1; unit >= begin; unit--) {
+        new Float32Array(module.memory.buffer, scratch, SCRATCH_BYTES / 4).fill(Number.NaN);
+        kernel(job, unit, unit + 1, scratch);
+      }
+    };
+  const kernels = Object.fromEntries(Object.entries(module.kernels).map(([name, kernel]) => [name, cut(kernel)]));
+  return { ...module, kernels: kernels as WasmKernels };
+}
+
+const GUARD_BYTES = 64;
+
+/** From now on, each block of a heap is followed by guard words, which are looked at when the block is released. */
+export function guardHeaps(): void {
+  const { allocate, release } = Heap.prototype;
+  const guards = new WeakMap<HeapBlock, number>();
+  vi.spyOn(Heap.prototype, 'allocate').mockImplementation(function (this: Heap, bytes) {
+    const block = allocate.call(this, bytes + GUARD_BYTES);
+    const guard = block.start + Math.ceil(bytes / 4) * 4;
+    guards.set(block, guard);
+    new Uint8Array(this.buffer, guard, GUARD_BYTES).fill(0xa5);
+    return block;
+  });
+  vi.spyOn(Heap.prototype, 'release').mockImplementation(function (this: Heap, block) {
+    const guard = guards.get(block);
+    if (guard) {
+      const intact = new Uint8Array(this.buffer, guard, GUARD_BYTES).every((byte) => byte === 0xa5);
+      expect(intact, 'something was written behind a block').toBe(true);
+    }
+    release.call(this, block);
+  });
+}
