@@ -1,4 +1,4 @@
 /* All kernels of the CPU device that are written in AssemblyScript, as one module; see scripts/build-wasm.mjs. */
-export { copyRows } from '../../assemble/assemble.as';
 export { convolve, packPanels } from '../../conv2d/conv2d.as';
-export { add, multiplyAdd, multiplyAddRelu } from '../../pointwise/pointwise.as';
+export { copy } from '../../copy/copy.as';
+export * from '../../pointwise/pointwise.as';
