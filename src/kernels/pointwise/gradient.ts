@@ -30,7 +30,7 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
   },
   multiplyAdd: ({ cotangent, args: [a, b] }) => [() => mul(cotangent, b), () => mul(cotangent, a), () => cotangent],
   multiplyAddRelu: ({ cotangent, args: [a, b], y }) => {
-    const passed = () => mul(cotangent, pointwise('step', [y]));
+    const passed = () => pointwise('reluGradient', [cotangent, y]);
     return [() => mul(passed(), b), () => mul(passed(), a), passed];
   },
 
@@ -42,8 +42,9 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
   sqrt: ({ cotangent, y }) => [() => div(cotangent, pointwise('add', [y, y]))],
   // d a^(-1/2) = -y / (2 a)
   rsqrt: ({ cotangent, args: [a], y }) => [() => neg(mul(cotangent, div(y, pointwise('add', [a, a]))))],
-  relu: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('step', [a]))],
+  relu: ({ cotangent, args: [a] }) => [() => pointwise('reluGradient', [cotangent, a])],
   step: () => [],
+  reluGradient: ({ cotangent, args: [, b] }) => [() => pointwise('reluGradient', [cotangent, b]), undefined],
   sign: () => [],
   elu: ({ cotangent, args: [a], parameter }) => [() => mul(cotangent, pointwise('eluDerivative', [a], parameter))],
   gelu: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('geluDerivative', [a]))],

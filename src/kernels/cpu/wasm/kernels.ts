@@ -1,4 +1,5 @@
 import { DeviceError, UsageError } from '../../../errors.ts';
+import { pointwiseNames } from '../../pointwise/functions.ts';
 import { BUILDS } from './builds.generated.ts';
 
 /** The kernels that the CPU device can run, slowest first: TypeScript, WebAssembly SIMD, and the same with fused multiply-add. */
@@ -6,7 +7,7 @@ export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
-export const KERNELS = ['add', 'copyRows', 'gemm', 'multiplyAdd', 'multiplyAddRelu', 'packPanels', 'pad'] as const;
+export const KERNELS = ['copy', 'gemm', 'packPanels', 'pad', ...pointwiseNames] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /**

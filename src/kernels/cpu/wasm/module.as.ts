@@ -1,5 +1,5 @@
 /* All kernels of the CPU device that are written in AssemblyScript, as one module; see scripts/build-wasm.mjs. */
-export { copyRows } from '../../assemble/assemble.as';
 export { pad, packPanels } from '../../conv2d/pack.as';
+export { copy } from '../../copy/copy.as';
 export { gemm } from '../../matmul/gemm.as';
-export { add, multiplyAdd, multiplyAddRelu } from '../../pointwise/pointwise.as';
+export * from '../../pointwise/pointwise.as';
