@@ -40,7 +40,7 @@ export class KernelPair {
   readonly #wasm: WasmKernels;
 
   constructor(kernels: 'wasm' | 'wasm-relaxed') {
-    this.#wasm = instantiate(kernels, this.#heap.memory);
+    this.#wasm = instantiate(kernels, this.#heap.memory).kernels;
   }
 
   /**

@@ -6,7 +6,13 @@ import { type Heap, HeapBlock } from '../heap.ts';
 import type { KernelName } from './kernels.ts';
 
 /** An operand of a WebAssembly kernel: how it lies at an address. */
-export class WasmOperand implements TensorSpec {
+export interface WasmOperand extends TensorSpec {
+  readonly address: number;
+  /** Where it is kept, if it outlives the call. */
+  readonly storage?: Storage;
+}
+
+export class StoredOperand implements WasmOperand {
   readonly shape: Shape;
   readonly strides: readonly number[];
   readonly offset: number;
@@ -86,7 +92,7 @@ export class Workspace {
    * is needed only while they are made, gives its memory back.
    */
   pack({ storage: original }: WasmOperand, key: string, bytes: number, fill: (address: number) => void): number {
-    if (!original.constant) {
+    if (!original?.constant) {
       const address = this.allocate(bytes);
       fill(address);
       return address;
