@@ -6,7 +6,18 @@ export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
-export const KERNELS = ['add', 'copyRows', 'gemm', 'multiplyAdd', 'multiplyAddRelu', 'packPanels', 'pad'] as const;
+export const KERNELS = [
+  'add',
+  'copyRows',
+  'gemm',
+  'multiplyAdd',
+  'multiplyAddRelu',
+  'packPanels',
+  'pad',
+  'winogradInput',
+  'winogradOutput',
+  'winogradWeights',
+] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /**
