@@ -15,7 +15,7 @@ import {
   inputGradientGather,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
-import { gatherConvolutionWasm } from './wasm.ts';
+import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
 
 /** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
 export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
@@ -28,6 +28,8 @@ export interface Conv2dAttributes extends ConvGeometry {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation: 'none' | 'relu';
+  /** How WebAssembly computes it; by the sizes and the precision when left out. Tests ask for either. */
+  readonly algorithm?: Algorithm;
 }
 
 /** y = activation(conv(x, weight) + bias + residual); inputs x, weight and, as the attributes say, bias and residual. */
@@ -70,7 +72,7 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     const { x, weight, bias, residual } = operands(inputs, attributes);
     const relu = attributes.activation === 'relu';
     const conv = forwardGather(x, weight, y, attributes);
-    gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call);
+    gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call, attributes.algorithm);
     return true;
   },
 
@@ -96,6 +98,8 @@ function operands<T extends TensorSpec>(
 export interface InputGradientAttributes extends ConvGeometry {
   /** Height and width of the convolution's input. */
   readonly size: Pair;
+  /** As in `Conv2dAttributes`. */
+  readonly algorithm?: Algorithm;
 }
 
 /** The gradient of a convolution with respect to its input: inputs are the cotangent [N,out,oh,ow] and the weight. */
@@ -118,7 +122,7 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   wasm({ inputs: [cotangent, weight], outputs: [dx], attributes, ...call }) {
     if (!cotangent || !weight || !dx) return false;
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
-    gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call);
+    gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call, attributes.algorithm);
     return true;
   },
 

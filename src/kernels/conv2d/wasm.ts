@@ -1,19 +1,29 @@
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
 import type { GatherConvolution } from './geometry.ts';
+import type { GatherOperands } from './operands.ts';
 import { type Phase, phases, reach } from './phases.ts';
+import { isWinograd, winogradWasm, winogradWins } from './winograd.ts';
 
-export interface GatherOperands {
-  readonly source: WasmOperand;
-  readonly weight: WasmOperand;
-  readonly y: WasmOperand;
-  readonly bias?: WasmOperand | undefined;
-  readonly residual?: WasmOperand | undefined;
-  readonly relu: boolean;
-}
+export type Algorithm = 'direct' | 'winograd';
 
 /** See `GatherConvolution`; source, result and residual are channels-last. */
-export function gatherConvolutionWasm(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
+export function gatherConvolutionWasm(
+  conv: GatherConvolution,
+  operands: GatherOperands,
+  engine: Engine,
+  algorithm: Algorithm = choose(conv, operands, engine),
+): void {
+  if (algorithm === 'winograd' && isWinograd(conv)) winogradWasm(conv, operands, engine);
+  else convolveDirectly(conv, operands, engine);
+}
+
+/** Weights that change would have to be transformed each time. */
+function choose(conv: GatherConvolution, { weight }: GatherOperands, { exact }: Engine): Algorithm {
+  return !exact && weight.storage.constant && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct';
+}
+
+function convolveDirectly(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
   const [vertical, horizontal] = [phases(conv, 0), phases(conv, 1)];
   const padded = padSource(conv, vertical, horizontal, operands.source, engine);
   for (const down of vertical) {

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { conv2dInputGradientDefinition } from '../../../src/kernels/conv2d/index.ts';
+import { conv2dDefinition, conv2dInputGradientDefinition } from '../../../src/kernels/conv2d/index.ts';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { conv2d, tensor } from '../../../src/kernels/index.ts';
@@ -25,6 +25,9 @@ if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 /** Relative L2, against sums in double precision. Sums that nearly cancel lose digits, so that this is above rounding. */
 const TOLERANCE = 1e-5;
 
+/** The transforms multiply rounding: an error of 1e-4 on values of 10 at most, relative L2 below this. */
+const WINOGRAD_TOLERANCE = 3e-5;
+
 const convolutions = fc
   .record({
     batch: fc.integer({ min: 1, max: 3 }),
@@ -44,7 +47,25 @@ const convolutions = fc
   .filter(({ size, kernel, padding, dilation }) =>
     ([0, 1] as const).every((axis) => size[axis] + 2 * padding[axis] > dilation[axis] * (kernel[axis] - 1)),
   );
-type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T : never;
+
+/** Those that the algorithm of Winograd can do. */
+const winograd = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  groups: fc.constant(1),
+  channels: fc.oneof(fc.constantFrom(4, 8, 12), fc.constantFrom(64, 100)),
+  out: fc.constantFrom(4, 8, 12, 20),
+  size: pairOf(3, 14),
+  kernel: fc.constant<[number, number]>([3, 3]),
+  stride: fc.constant<[number, number]>([1, 1]),
+  padding: pairOf(0, 4),
+  dilation: fc.constant<[number, number]>([1, 1]),
+  bias: fc.boolean(),
+  residual: fc.boolean(),
+  relu: fc.boolean(),
+  constant: fc.boolean(),
+  algorithm: fc.constant<'winograd'>('winograd'),
+});
+type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
 
 /** A convolution and its input gradient, the second time with what was packed the first time. */
 async function run(device: CpuDevice, c: Convolution) {
@@ -55,14 +76,12 @@ async function run(device: CpuDevice, c: Convolution) {
   const weightShape = [groups * c.out, c.channels, ...c.kernel];
   using weight = tensor(device, wave(weightShape, 1), weightShape, { constant });
   const options = { stride, padding, dilation, groups };
-  const shape = conv2d(x, weight, options).shape;
-  const y = conv2d(x, weight, {
-    ...options,
-    bias: c.bias ? make([groups * c.out], 2) : undefined,
-    residual: c.residual ? make(shape, 3) : undefined,
-    activation: c.relu ? 'relu' : 'none',
-  });
-  const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...options, size });
+  const { bias, residual } = c;
+  const { shape } = conv2d(x, weight, options);
+  const how = { ...options, ...(c.algorithm && { algorithm: c.algorithm }) };
+  const inputs = [x, weight, ...(bias ? [make([groups * c.out], 2)] : []), ...(residual ? [make(shape, 3)] : [])];
+  const y = applySingle(conv2dDefinition, inputs, { ...how, bias, residual, activation: c.relu ? 'relu' : 'none' });
+  const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...how, size });
   gradient();
   return { shape, y: await y.data(), dx: await gradient().data() };
 }
@@ -106,6 +125,18 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
         const expected = await run(oracle, c);
         expectClose(actual.y, expected.y, TOLERANCE, 'y');
         expectClose(actual.dx, expected.dx, TOLERANCE, 'dx');
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('agree with the TypeScript kernels by the algorithm of Winograd', async () => {
+    await fc.assert(
+      fc.asyncProperty(winograd, async (c) => {
+        const actual = await runTwice(() => run(device, c));
+        const expected = await run(oracle, c);
+        expectClose(actual.y, expected.y, WINOGRAD_TOLERANCE, 'y');
+        expectClose(actual.dx, expected.dx, WINOGRAD_TOLERANCE, 'dx');
       }),
       { numRuns: 60 },
     );

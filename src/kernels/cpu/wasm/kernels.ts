@@ -7,7 +7,16 @@ export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
-export const KERNELS = ['copy', 'gemm', 'packPanels', 'pad', ...pointwiseNames] as const;
+export const KERNELS = [
+  'copy',
+  'gemm',
+  'packPanels',
+  'pad',
+  'winogradInput',
+  'winogradOutput',
+  'winogradWeights',
+  ...pointwiseNames,
+] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /**

@@ -1,5 +1,6 @@
 /* All kernels of the CPU device that are written in AssemblyScript, as one module; see scripts/build-wasm.mjs. */
 export { pad, packPanels } from '../../conv2d/pack.as';
+export { winogradInput, winogradOutput, winogradWeights } from '../../conv2d/winograd.as';
 export { copy } from '../../copy/copy.as';
 export { gemm } from '../../matmul/gemm.as';
 export * from '../../pointwise/pointwise.as';
