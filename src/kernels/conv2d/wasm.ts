@@ -20,7 +20,7 @@ export function gatherConvolutionWasm(
 
 /** Weights that change would have to be transformed each time. */
 function choose(conv: GatherConvolution, { weight }: GatherOperands, { exact }: Engine): Algorithm {
-  return !exact && weight.storage.constant && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct';
+  return !exact && weight.storage?.constant === true && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct';
 }
 
 function convolveDirectly(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
