@@ -152,7 +152,7 @@ export async function explainTensor(model: Model, input: Tensor, options: Explai
 }
 
 /** A forward pass that keeps the layer's output and everything that is needed to come back to it. */
-function observedForward(model: Model, input: Tensor, layer: string, scope: Scope) {
+export function observedForward(model: Model, input: Tensor, layer: string, scope: Scope) {
   const tape = new Tape();
   try {
     let target: Tensor | undefined;
@@ -205,7 +205,7 @@ function oneHot(classes: readonly (readonly number[])[], logits: Tensor, scope: 
 }
 
 /** Equation 1 for each image, or the classes that were asked for. */
-function classesOf(
+export function classesOf(
   model: Model,
   logits: ArrayLike<number>,
   probs: ArrayLike<number>,
@@ -234,7 +234,7 @@ function classesOf(
 }
 
 /** The indices of the classes that were asked for, or undefined; checked before anything is computed. */
-function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOptions): number[] | undefined {
+export function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOptions): number[] | undefined {
   if (!classes) {
     if (topK !== undefined)
       topClasses(
