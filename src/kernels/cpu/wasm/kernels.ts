@@ -7,7 +7,22 @@ export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
-export const KERNELS = ['convolve', 'copy', 'packPanels', ...pointwiseNames] as const;
+export const KERNELS = [
+  'argmax',
+  'averagePool',
+  'averagePoolGradient',
+  'convolve',
+  'copy',
+  'interpolate',
+  'maxPool',
+  'maxPoolGradient',
+  'maxPoolWinners',
+  'packPanels',
+  'reduceMax',
+  'reduceSum',
+  'softmax',
+  ...pointwiseNames,
+] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /**
