@@ -7,6 +7,13 @@ export function widen(at: usize): v128 {
   return f64x2.promote_low_f32x4(v128.load64_zero(at));
 }
 
+/** The two last floats of four in first place. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+export function upper(v: v128): v128 {
+  return v128.shuffle<f32>(v, v, 2, 3, 2, 3);
+}
+
 /** Two pairs of doubles as four floats. */
 // @ts-ignore: a decorator of AssemblyScript
 @inline

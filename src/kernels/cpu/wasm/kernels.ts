@@ -8,10 +8,20 @@ export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
 export const KERNELS = [
+  'argmax',
+  'averagePool',
+  'averagePoolGradient',
   'copy',
   'gemm',
+  'interpolate',
+  'maxPool',
+  'maxPoolGradient',
+  'maxPoolWinners',
   'packPanels',
   'pad',
+  'reduceMax',
+  'reduceSum',
+  'softmax',
   'winogradInput',
   'winogradOutput',
   'winogradWeights',
