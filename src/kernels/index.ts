@@ -1,6 +1,12 @@
 export { argmax } from './argmax/index.ts';
 export { concat, pad } from './assemble/index.ts';
-export { type BatchNormOptions, batchNorm } from './batch-norm/index.ts';
+export {
+  type BatchNormOptions,
+  type BatchNormTrainingOptions,
+  batchNorm,
+  batchNormTraining,
+  type TrainedBatchNorm,
+} from './batch-norm/index.ts';
 export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
 export { channelsLast, contiguous } from './copy/index.ts';
 export { full, scalar, tensor, type UploadOptions } from './create.ts';
@@ -24,7 +30,9 @@ export {
   rsqrt,
   sigmoid,
   sqrt,
+  squaredDifference,
   sub,
+  timesDifference,
   where,
 } from './pointwise/index.ts';
 export {
