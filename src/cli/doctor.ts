@@ -57,9 +57,11 @@ interface Probe {
   readonly gflops: number;
 }
 
-function cpuFinding({ kernels }: CpuDevice, { gflops }: Probe): Finding {
+function cpuFinding({ kernels, threads, precision }: CpuDevice, { gflops }: Probe): Finding {
   const facts = {
     kernels,
+    threads,
+    precision,
     processors: availableParallelism(),
     'shared memory': typeof SharedArrayBuffer === 'function',
     'convolution, GFLOP/s': gflops,

@@ -15,7 +15,7 @@ import { type Drawing, rasterise } from '../image/drawing.ts';
 import { encodePng } from '../image/encode.ts';
 import { formatPercent } from '../image/figure.ts';
 import { svgOf } from '../image/svg.ts';
-import { type Device, type DeviceChoice, tensor } from '../kernels/index.ts';
+import { type Device, tensor } from '../kernels/index.ts';
 import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
 import { serializeSafetensors } from '../nn/weights/safetensors.ts';
@@ -25,15 +25,18 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { prepareFolder, read, requireFolderOf, resultPath, write } from './files.ts';
 import {
   chooseDevice,
+  type DeviceOptions,
   deviceOption,
   fraction,
   jsonOption,
   modelOption,
+  precisionOption,
   print,
   progress,
   readInput,
   readModel,
   sizeOption,
+  threadsOption,
   weightsOption,
   wholeNumber,
 } from './options.ts';
@@ -41,7 +44,7 @@ import {
 const FORMATS = ['png', 'svg'] as const;
 const METHODS = ['fm-g-cam', 'grad-cam'] as const;
 
-interface Options {
+interface Options extends DeviceOptions {
   readonly model: string;
   readonly weights: string;
   readonly layer?: string;
@@ -53,7 +56,6 @@ interface Options {
   readonly size?: number;
   readonly preset?: PresetName;
   readonly heatmapAlpha?: number;
-  readonly device: DeviceChoice;
   readonly out?: string;
   readonly format: (typeof FORMATS)[number];
   readonly json?: true;
@@ -99,6 +101,8 @@ export function explainCommand(): Command {
       new Option('--heatmap-alpha <fraction>', 'how strongly the map covers the photograph').argParser(fraction),
     )
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(precisionOption())
     .option('--out <folder>', 'write the pictures here')
     .addOption(new Option('--format <name>', 'of the pictures').choices(FORMATS).default('png'))
     .addOption(jsonOption())
@@ -124,7 +128,7 @@ function list(text: string): string[] {
 async function run(images: string[], options: Options): Promise<void> {
   await checkArguments(images, options);
   const model = await readModel(options);
-  const device = await chooseDevice(options.device);
+  const device = await chooseDevice(options);
   try {
     const { mode, method, activation, json, inputTensor } = options;
     const layer = options.layer ?? model.architecture.layer;

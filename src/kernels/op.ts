@@ -3,13 +3,14 @@ import {
   type AxisOrder,
   type DType,
   denseLayout,
+  expandLayout,
   isDense,
   type Layout,
   physicalOrder,
   type TensorSpec,
 } from '../tensor/layout.ts';
 import { Storage } from '../tensor/memory.ts';
-import { innermostScope } from '../tensor/scope.ts';
+import { innermostScope, tidy } from '../tensor/scope.ts';
 import { at, type Shape, sizeOf } from '../tensor/shape.ts';
 import { type Recorder, Tensor } from '../tensor/tensor.ts';
 import { copyKernel } from './copy/kernel.ts';
@@ -41,6 +42,12 @@ export interface ViewDefinition<Attributes> {
   readonly name: string;
   /** The new layout, or undefined where the input has to be made row-major first. */
   view(input: TensorSpec, attributes: Attributes): Layout | undefined;
+}
+
+/** An op that is made of others, with a gradient that is cheaper than that of its parts. */
+export interface CompositeDefinition<Attributes> {
+  readonly name: string;
+  compute(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
 }
 
 /** Runs an op. Results belong to the innermost scope of the inputs and are recorded by the recorder of the inputs. */
@@ -130,6 +137,24 @@ export function applyView<Attributes>(
   return output;
 }
 
+/** Runs a composite op: what it is made of is not recorded. */
+export function applyComposite<Attributes>(
+  definition: CompositeDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): readonly Tensor[] {
+  const recorder = commonRecorder(inputs);
+  const outputs = tidy(inputs, (...aliases) => {
+    const results = definition.compute(
+      aliases.map((input) => input.alias({ recorder: undefined })),
+      attributes,
+    );
+    return results.map((result) => result.alias({ recorder }));
+  });
+  recorder?.record({ op: definition.name, attributes, inputs, outputs });
+  return outputs;
+}
+
 function operandOf(tensor: Tensor): Operand {
   return operandAt(tensor, tensor.storage);
 }
@@ -179,8 +204,9 @@ function copyTo(input: Tensor, layout: Layout): Storage {
 
 /** The order of axes for the result of an elementwise op: that of the largest input, which decides the memory traffic. */
 export function elementwiseOrder(inputs: readonly TensorSpec[], shape: Shape): AxisOrder {
-  const full = inputs.find((input) => sizeOf(input.shape) === sizeOf(shape) && input.shape.length === shape.length);
-  return full ? physicalOrder(full) : shape.map((_, axis) => axis);
+  const sizes = inputs.map((input) => sizeOf(input.shape));
+  const largest = at(inputs, sizes.indexOf(Math.max(...sizes)));
+  return physicalOrder(expandLayout(largest, shape));
 }
 
 function commonDevice(op: string, inputs: readonly Tensor[]): Device {

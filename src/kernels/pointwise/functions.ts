@@ -35,6 +35,9 @@ export const pointwiseFunctions = {
     wgsl: 'select(fma(a, b, c), 0.0, fma(a, b, c) < 0.0)',
     host: (a, b, c) => Math.max(a * b + c, 0),
   },
+  /** Sums of these are what batch norm needs of its input, and of a cotangent a, in training. */
+  squaredDifference: { arity: 2, wgsl: '(a - b) * (a - b)', host: (a, b) => (a - b) * (a - b) },
+  timesDifference: { arity: 3, wgsl: 'a * (b - c)', host: (a, b, c) => a * (b - c) },
 
   neg: { arity: 1, wgsl: '-a', host: (a) => -a },
   abs: { arity: 1, wgsl: 'abs(a)', host: (a) => Math.abs(a) },

@@ -33,6 +33,15 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
     const passed = () => pointwise('reluGradient', [cotangent, y]);
     return [() => mul(passed(), b), () => mul(passed(), a), passed];
   },
+  squaredDifference: ({ cotangent, args: [a, b] }) => {
+    const twice = () => pointwise('timesDifference', [pointwise('add', [cotangent, cotangent]), a, b]);
+    return [twice, () => neg(twice())];
+  },
+  timesDifference: ({ cotangent, args: [a, b, c] }) => [
+    () => pointwise('timesDifference', [cotangent, b, c]),
+    () => mul(cotangent, a),
+    () => neg(mul(cotangent, a)),
+  ],
 
   neg: ({ cotangent }) => [() => neg(cotangent)],
   abs: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('sign', [a]))],

@@ -102,6 +102,10 @@ export const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor => pointw
 export const multiplyAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('multiplyAdd', [a, b, c]);
 /** relu(a * b + c), broadcast. */
 export const multiplyAddRelu = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('multiplyAddRelu', [a, b, c]);
+/** (a - b)^2, broadcast. */
+export const squaredDifference = (a: Tensor, b: Tensor): Tensor => pointwise('squaredDifference', [a, b]);
+/** a * (b - c), broadcast. */
+export const timesDifference = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('timesDifference', [a, b, c]);
 
 /** -x. */
 export const neg = (x: Tensor): Tensor => pointwise('neg', [x]);

@@ -292,6 +292,33 @@ export function multiplyAddRelu(job: usize, begin: usize, end: usize, scratch: u
 
 // @ts-ignore: a decorator of AssemblyScript
 @unmanaged
+class SquaredDifference {
+  // @ts-ignore: a decorator of AssemblyScript
+  @inline
+  pair(a: usize, b: usize, _c: usize, _p: v128): v128 {
+    const difference = f64x2.sub(widen(a), widen(b));
+    return f64x2.mul(difference, difference);
+  }
+}
+export function squaredDifference(job: usize, begin: usize, end: usize, scratch: usize): void {
+  apply<InDouble<SquaredDifference>>(job, begin, end, scratch);
+}
+
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
+class TimesDifference {
+  // @ts-ignore: a decorator of AssemblyScript
+  @inline
+  pair(a: usize, b: usize, c: usize, _p: v128): v128 {
+    return f64x2.mul(widen(a), f64x2.sub(widen(b), widen(c)));
+  }
+}
+export function timesDifference(job: usize, begin: usize, end: usize, scratch: usize): void {
+  apply<InDouble<TimesDifference>>(job, begin, end, scratch);
+}
+
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
 class Rsqrt {
   // @ts-ignore: a decorator of AssemblyScript
   @inline
