@@ -16,6 +16,7 @@ import {
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
 import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
+import { weightGradientWasm } from './weight-gradient.ts';
 
 /** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
 export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
@@ -197,6 +198,12 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
   host({ inputs: [x, cotangent], outputs: [dw], attributes }) {
     if (!x || !cotangent || !dw) return;
     weightGradient(weightGradientShape(x, cotangent, attributes), attributes, x.data, cotangent.data, dw.data);
+  },
+
+  wasm({ inputs: [x, cotangent], outputs: [dw], attributes, ...call }) {
+    if (!x || !cotangent || !dw) return false;
+    weightGradientWasm(weightGradientShape(x, cotangent, attributes), attributes, { x, cotangent, dw }, call);
+    return true;
   },
 
   webgpu({ inputs: [x, cotangent], outputs: [dw], attributes }) {

@@ -106,3 +106,103 @@ export function pad(job: usize, begin: usize, end: usize, _scratch: usize): void
     }
   }
 }
+
+/**
+ * planes[channel][n][y][phase][x] = from[n, y - top, x*step + phase - left, channel] with zeros around the image: the
+ * values that one tap meets along a row of the result follow each other.
+ */
+// @ts-ignore: a decorator of AssemblyScript
+@unmanaged
+class Planes {
+  planes: usize;
+  plane: usize;
+  from: usize;
+  fromImage: usize;
+  fromRow: usize;
+  fromColumn: usize;
+  fromHeight: usize;
+  fromWidth: usize;
+  channels: usize;
+  /** Rows of an image and columns of a phase in the planes. */
+  height: usize;
+  width: usize;
+  top: usize;
+  left: usize;
+  step: usize;
+  /** A unit is one row of so many channels; the units of a row follow each other. */
+  unitChannels: usize;
+}
+
+export function toPlanes(job: usize, begin: usize, end: usize, _scratch: usize): void {
+  const planes = changetype<Planes>(job);
+  const parts = (planes.channels + planes.unitChannels - 1) / planes.unitChannels;
+  const rowSize = planes.step * planes.width * 4;
+  for (let unit = begin; unit < end; unit++) {
+    const row = unit / parts;
+    const first = (unit % parts) * planes.unitChannels;
+    const last = min(first + planes.unitChannels, planes.channels);
+    // Rows above the first count as far below the last.
+    const y = (row % planes.height) - planes.top;
+    const from = planes.from + (row / planes.height) * planes.fromImage + y * planes.fromRow;
+    for (let c = first; c < last; c++) {
+      const to = planes.planes + c * planes.plane + row * rowSize;
+      if (y >= planes.fromHeight) memory.fill(to, 0, rowSize);
+      else if (c + 4 <= last && c % 4 == 0) c += transposeFour(planes, from + 4 * c, to);
+      else gatherOne(planes, from + 4 * c, to);
+    }
+  }
+}
+
+/** Where the values that go to column x of a phase come from; 0 outside. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function columnOf(planes: Planes, phase: usize, x: usize, from: usize): usize {
+  // Columns left of the first count as far right of the last.
+  const column = x * planes.step + phase - planes.left;
+  return column < planes.fromWidth ? from + column * planes.fromColumn : 0;
+}
+
+function gatherOne(planes: Planes, from: usize, to: usize): void {
+  for (let phase: usize = 0; phase < planes.step; phase++) {
+    for (let x: usize = 0; x < planes.width; x++) {
+      const at = columnOf(planes, phase, x, from);
+      store<f32>(to, at ? load<f32>(at) : 0);
+      to += 4;
+    }
+  }
+}
+
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function loadOrZero(at: usize): v128 {
+  return at ? v128.load(at) : f32x4.splat(0);
+}
+
+/** The same for four channels, whose planes follow each other; returns how many more than one they are. */
+function transposeFour(planes: Planes, from: usize, to: usize): usize {
+  const plane = planes.plane;
+  const whole = planes.width - (planes.width % 4);
+  for (let phase: usize = 0; phase < planes.step; phase++) {
+    for (let x: usize = 0; x < whole; x += 4) {
+      const a = loadOrZero(columnOf(planes, phase, x, from));
+      const b = loadOrZero(columnOf(planes, phase, x + 1, from));
+      const c = loadOrZero(columnOf(planes, phase, x + 2, from));
+      const d = loadOrZero(columnOf(planes, phase, x + 3, from));
+      const abLow = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+      const abHigh = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+      const cdLow = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+      const cdHigh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+      v128.store(to, v128.shuffle<f32>(abLow, cdLow, 0, 1, 4, 5));
+      v128.store(to + plane, v128.shuffle<f32>(abLow, cdLow, 2, 3, 6, 7));
+      v128.store(to + 2 * plane, v128.shuffle<f32>(abHigh, cdHigh, 0, 1, 4, 5));
+      v128.store(to + 3 * plane, v128.shuffle<f32>(abHigh, cdHigh, 2, 3, 6, 7));
+      to += 16;
+    }
+    for (let x = whole; x < planes.width; x++) {
+      const at = columnOf(planes, phase, x, from);
+      for (let i: usize = 0; i < 4; i++) store<f32>(to + i * plane, at ? load<f32>(at + 4 * i) : 0);
+      to += 4;
+    }
+  }
+  return 3;
+}

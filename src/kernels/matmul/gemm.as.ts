@@ -65,7 +65,7 @@ class Gemm {
 /** Units `begin` to `end`; `scratch` takes where the pixels of a unit lie, and a tile in double precision. */
 export function gemm(job: usize, begin: usize, end: usize, scratch: usize): void {
   const product = changetype<Gemm>(job);
-  const most = 4 * (product.unitPixels + PIXELS);
+  const most = (product.unitPixels + PIXELS) * 4;
   const sources = scratch;
   const targets = sources + most;
   const tile = targets + most;

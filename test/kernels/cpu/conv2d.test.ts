@@ -1,7 +1,11 @@
 import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { conv2dDefinition, conv2dInputGradientDefinition } from '../../../src/kernels/conv2d/index.ts';
+import {
+  conv2dDefinition,
+  conv2dInputGradientDefinition,
+  conv2dWeightGradientDefinition,
+} from '../../../src/kernels/conv2d/index.ts';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { conv2d, tensor } from '../../../src/kernels/index.ts';
@@ -23,10 +27,7 @@ guardHeaps();
 if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 /** Relative L2, against sums in double precision. Sums that nearly cancel lose digits, so that this is above rounding. */
-const TOLERANCE = 1e-5;
-
-/** The transforms multiply rounding: an error of 1e-4 on values of 10 at most, relative L2 below this. */
-const WINOGRAD_TOLERANCE = 3e-5;
+const TOLERANCE = { exact: 1e-5, fast: 1e-4 };
 
 const convolutions = fc
   .record({
@@ -83,7 +84,9 @@ async function run(device: CpuDevice, c: Convolution) {
   const y = applySingle(conv2dDefinition, inputs, { ...how, bias, residual, activation: c.relu ? 'relu' : 'none' });
   const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...how, size });
   gradient();
-  return { shape, y: await y.data(), dx: await gradient().data() };
+  const cotangents = make([2, ...shape], 5);
+  const dw = applySingle(conv2dWeightGradientDefinition, [x, cotangents], { ...options, kernel: c.kernel });
+  return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
 }
 
 const builds = [
@@ -118,13 +121,25 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
     return whole;
   }
 
+  async function expectAgreement(c: Convolution, tolerance: number): Promise<void> {
+    const actual = await runTwice(() => run(device, c));
+    const expected = await run(oracle, c);
+    for (const key of ['y', 'dx', 'dw'] as const) expectClose(actual[key], expected[key], tolerance, key);
+  }
+
   it('agree with the TypeScript kernels, forward and backward', async () => {
     await fc.assert(
       fc.asyncProperty(convolutions, async (c) => {
-        const actual = await runTwice(() => run(device, c));
-        const expected = await run(oracle, c);
-        expectClose(actual.y, expected.y, TOLERANCE, 'y');
-        expectClose(actual.dx, expected.dx, TOLERANCE, 'dx');
+        await expectAgreement(c, TOLERANCE[options.precision]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('agree with the TypeScript kernels where each channel is a group', async () => {
+    await fc.assert(
+      fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
+        await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[options.precision]);
       }),
       { numRuns: 60 },
     );
@@ -133,13 +148,18 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
   it('agree with the TypeScript kernels by the algorithm of Winograd', async () => {
     await fc.assert(
       fc.asyncProperty(winograd, async (c) => {
-        const actual = await runTwice(() => run(device, c));
-        const expected = await run(oracle, c);
-        expectClose(actual.y, expected.y, WINOGRAD_TOLERANCE, 'y');
-        expectClose(actual.dx, expected.dx, WINOGRAD_TOLERANCE, 'dx');
+        await expectAgreement(c, TOLERANCE.fast);
       }),
       { numRuns: 60 },
     );
+  });
+
+  it.each([2, 3])('sum the weight gradient over %i images in as many passes', async (batch) => {
+    const c: Convolution = {
+      ...{ batch, groups: 2, channels: 3, out: 5, size: [60, 60], kernel: [3, 2], stride: [1, 1] },
+      ...{ padding: [1, 1], dilation: [1, 1], bias: false, residual: false, relu: false, constant: false },
+    };
+    await expectAgreement(c, TOLERANCE[options.precision]);
   });
 
   it('agree where there are many units', async () => {
@@ -147,10 +167,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
       ...{ batch: 2, groups: 1, channels: 40, out: 70, size: [20, 30], kernel: [3, 3], stride: [2, 1] },
       ...{ padding: [1, 1], dilation: [1, 1], bias: true, residual: true, relu: true, constant: true },
     };
-    const actual = await runTwice(() => run(device, c));
-    const expected = await run(oracle, c);
-    expectClose(actual.y, expected.y, TOLERANCE, 'y');
-    expectClose(actual.dx, expected.dx, TOLERANCE, 'dx');
+    await expectAgreement(c, TOLERANCE[options.precision]);
   });
 
   it.runIf(options.precision === 'exact')('keep the rounding of long sums within 3e-7', async () => {

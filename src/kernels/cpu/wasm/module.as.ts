@@ -1,6 +1,7 @@
 /* All kernels of the CPU device that are written in AssemblyScript, as one module; see scripts/build-wasm.mjs. */
 export { argmax } from '../../argmax/argmax.as';
-export { pad, packPanels } from '../../conv2d/pack.as';
+export { depthwise, depthwiseWeightGradient } from '../../conv2d/depthwise.as';
+export { packPanels, pad, toPlanes } from '../../conv2d/pack.as';
 export { winogradInput, winogradOutput, winogradWeights } from '../../conv2d/winograd.as';
 export { copy } from '../../copy/copy.as';
 export { gemm } from '../../matmul/gemm.as';
