@@ -25,6 +25,11 @@ const TRANSPOSED_WEIGHT_ORDER: AxisOrder = [2, 3, 0, 1];
 /** [K,N,C,H,W] with the channels innermost. */
 const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
 
+/** Depthwise weights are so few that no kernel has a layout of its own for them. */
+function weightOrder(order: AxisOrder, inputs: readonly TensorSpec[], groups: number, prepacks: boolean) {
+  return prepacks && at(at(inputs, 1).shape, 0) > groups ? undefined : order;
+}
+
 export interface Conv2dAttributes extends ConvGeometry {
   readonly bias: boolean;
   readonly residual: boolean;
@@ -51,9 +56,9 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     return [{ shape, order: CHANNELS_LAST }];
   },
 
-  layouts: (_inputs, { bias, residual }) => [
+  layouts: (inputs, { bias, residual, groups }, prepacks) => [
     CHANNELS_LAST,
-    WEIGHT_ORDER,
+    weightOrder(WEIGHT_ORDER, inputs, groups, prepacks),
     ...(bias ? [[0]] : []),
     ...(residual ? [CHANNELS_LAST] : []),
   ],
@@ -112,7 +117,10 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     return [{ shape: [at(cotangent.shape, 0), at(weight.shape, 1) * groups, ...size], order: CHANNELS_LAST }];
   },
 
-  layouts: () => [CHANNELS_LAST, TRANSPOSED_WEIGHT_ORDER],
+  layouts: (inputs, { groups }, prepacks) => [
+    CHANNELS_LAST,
+    weightOrder(TRANSPOSED_WEIGHT_ORDER, inputs, groups, prepacks),
+  ],
 
   host({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
     if (!cotangent || !weight || !dx) return;

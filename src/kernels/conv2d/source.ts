@@ -1,6 +1,8 @@
+import type { TensorSpec } from '../../tensor/layout.ts';
+import { at } from '../../tensor/shape.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT } from '../matmul/gemm.ts';
-import type { GatherConvolution } from './geometry.ts';
+import { dims, type GatherConvolution } from './geometry.ts';
 import { type Phase, phases, reach } from './phases.ts';
 
 /** The source with as many zeros around it as the windows reach beyond it: [group][n][height][width][channel of the group]. */
@@ -81,5 +83,23 @@ export function placePhase({ batch, groups, columns, target }: GatherConvolution
     outerStep: down.taps.offsetStep * width * pixel,
     inner: across.taps.count,
     innerStep: across.taps.offsetStep * pixel,
+  };
+}
+
+/** Where the first weight of a phase lies, and how far apart taps, rows, columns and groups are, in bytes. */
+export function placeWeight(
+  { groups, transposed }: GatherConvolution,
+  { down, across }: Pick<PhasePair, 'down' | 'across'>,
+  { shape, strides, offset }: TensorSpec,
+) {
+  const [out, input, y, x] = dims(strides);
+  const [rowStride, columnStride] = transposed ? [out, input] : [input, out];
+  return {
+    first: FLOAT * (offset + down.taps.tap * y + across.taps.tap * x),
+    group: (FLOAT * out * at(shape, 0)) / groups,
+    down: FLOAT * down.taps.tapStep * y,
+    across: FLOAT * across.taps.tapStep * x,
+    rowStep: FLOAT * rowStride,
+    columnStep: FLOAT * columnStride,
   };
 }

@@ -1,9 +1,9 @@
 import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import { type Engine, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
 import { depthwiseWasm, isDepthwise } from './depthwise.ts';
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
-import { eachPhase, type PhasePair, placePhase } from './source.ts';
+import { eachPhase, type PhasePair, placePhase, placeWeight } from './source.ts';
 import { isWinograd, winogradWasm, winogradWins } from './winograd.ts';
 
 export type Algorithm = 'direct' | 'winograd';
@@ -55,30 +55,29 @@ function convolveDirectly(conv: GatherConvolution, operands: GatherOperands, eng
   }
 }
 
-/** The address of the weights of a phase as panels. */
-function packWeight(
-  conv: GatherConvolution,
-  { down, across }: PhasePair,
-  weight: WasmOperand,
-  { run, workspace }: Engine,
-): number {
-  const { groups, rows, columns, kernel, tapStride, rowStride, rowOffset, columnOffset } = conv;
+/** The address of the weights of a phase as panels. They are read wherever they lie. */
+function packWeight(conv: GatherConvolution, pair: PhasePair, weight: WasmOperand, { run, workspace }: Engine): number {
+  const { groups, rows, columns } = conv;
+  const { down, across } = pair;
   const products = down.taps.count * across.taps.count * rows;
   const panels = groups * panelsOf(columns);
-  const firstTap = down.taps.tap * kernel[1] + across.taps.tap;
-  const layout = {
-    group: FLOAT * (rowOffset * rowStride + columnOffset),
-    outer: down.taps.count,
-    outerStep: FLOAT * down.taps.tapStep * kernel[1] * tapStride,
-    inner: across.taps.count,
-    innerStep: FLOAT * across.taps.tapStep * tapStride,
-    rows,
-    rowStep: FLOAT * rowStride,
-    columns,
-    columnStep: FLOAT,
-  };
-  const key = `panels ${groups} ${firstTap} ${Object.values(layout)}`;
+  const { first, ...steps } = placeWeight(conv, pair, weight);
+  const layout = { ...steps, outer: down.taps.count, inner: across.taps.count, rows, columns };
+  const key = `panels ${groups} ${first} ${Object.values(layout)}`;
   return workspace.pack(weight, key, panels * panelBytes(products), (to) => {
-    run('packPanels', { panels: to, w: weight.address + FLOAT * firstTap * tapStride, ...layout }, panels);
+    const job = {
+      panels: to,
+      w: weight.address + first,
+      group: layout.group,
+      outer: layout.outer,
+      outerStep: layout.down,
+      inner: layout.inner,
+      innerStep: layout.across,
+      rows,
+      rowStep: layout.rowStep,
+      columns,
+      columnStep: layout.columnStep,
+    };
+    run('packPanels', job, panels);
   });
 }

@@ -87,9 +87,20 @@ class WinogradWeights {
   rowStep: usize;
   /** A multiple of 4. */
   columns: usize;
+  columnStep: usize;
   /** 36 matrices as panels: [6][6][panel][r][8]. */
   panels: usize;
   matrix: usize;
+}
+
+/** Four values, `step` apart. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function gather(at: usize, step: usize): v128 {
+  let values = v128.load32_zero(at);
+  values = v128.load_lane<f32>(at + step, values, 1);
+  values = v128.load_lane<f32>(at + 2 * step, values, 2);
+  return v128.load_lane<f32>(at + 3 * step, values, 3);
 }
 
 /** Panels `begin` to `end` of each matrix. */
@@ -97,17 +108,18 @@ export function winogradWeights(job: usize, begin: usize, end: usize, scratch: u
   const weights = changetype<WinogradWeights>(job);
   const across = weights.across;
   const down = weights.down;
+  const step = weights.columnStep;
   for (let panel = begin; panel < end; panel++) {
     for (let r: usize = 0; r < weights.rows; r++) {
       const to = weights.panels + (panel * weights.rows + r) * 4 * COLUMNS;
       for (let c: usize = 0; c < COLUMNS; c += 4) {
         const column = panel * COLUMNS + c;
         const filled = column < weights.columns;
-        const g = weights.w + r * weights.rowStep + 4 * (filled ? column : 0);
+        const g = weights.w + r * weights.rowStep + (filled ? column : 0) * step;
         for (let j: usize = 0; j < 3; j++) {
           const at = g + j * across;
           const to = scratch + j * VECTOR;
-          transformWeights(v128.load(at), v128.load(at + down), v128.load(at + 2 * down), to, 3 * VECTOR);
+          transformWeights(gather(at, step), gather(at + down, step), gather(at + 2 * down, step), to, 3 * VECTOR);
         }
         for (let i: usize = 0; i < WINDOW; i++) {
           const row = scratch + i * 3 * VECTOR;

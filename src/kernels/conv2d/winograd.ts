@@ -3,6 +3,7 @@ import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from '../matmul/gem
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
 import { type Phase, phases } from './phases.ts';
+import { placeWeight } from './source.ts';
 
 /** Pixels of a tile of the result along an axis, see winograd.as.ts. */
 const TILE = 4;
@@ -20,12 +21,15 @@ export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: 
   );
 }
 
+/** Weights of 128 by 128 channels; those of ResNet-50's later stages would take 42 MB more, of 102. */
+const MOST_WEIGHTS = 128 * 128;
+
 /**
- * Whether that is worth it. It is faster from 16 channels on; but the transformed weights take four times the memory, and
- * are most of the traffic where there are few pixels.
+ * Whether that is worth it. It is faster from 16 channels on; but the transformed weights take four times the memory, which
+ * has to be filled before a first run, and they are most of the traffic where there are few pixels.
  */
 export function winogradWins({ batch, rows, columns, target }: GatherConvolution): boolean {
-  return Math.min(rows, columns) >= 16 && batch * target[0] * target[1] >= 14 * 14;
+  return Math.min(rows, columns) >= 16 && rows * columns <= MOST_WEIGHTS && batch * target[0] * target[1] >= 14 * 14;
 }
 
 /** 3x3 convolutions and input gradients as `winograd.as.ts` describes. */
@@ -101,23 +105,26 @@ function matrices(tiles: number, channels: number, workspace: Engine['workspace'
 }
 
 function packWeight(
-  { rows, columns, kernel, tapStride, rowStride }: GatherConvolution,
+  conv: GatherConvolution,
   down: Phase,
   across: Phase,
   weight: WasmOperand,
   { run, workspace }: Engine,
 ): number {
+  const { rows, columns } = conv;
   const panels = panelsOf(columns);
   const matrix = panels * panelBytes(rows);
-  const firstTap = down.taps.tap * kernel[1] + across.taps.tap;
-  return workspace.pack(weight, `winograd ${firstTap} ${rows} ${columns}`, MATRICES * matrix, (to) => {
+  const { first, ...steps } = placeWeight(conv, { down, across }, weight);
+  const key = `winograd ${first} ${rows} ${columns} ${Object.values(steps)}`;
+  return workspace.pack(weight, key, MATRICES * matrix, (to) => {
     const job = {
-      w: weight.address + FLOAT * firstTap * tapStride,
-      down: FLOAT * down.taps.tapStep * kernel[1] * tapStride,
-      across: FLOAT * across.taps.tapStep * tapStride,
+      w: weight.address + first,
+      down: steps.down,
+      across: steps.across,
       rows,
-      rowStep: FLOAT * rowStride,
+      rowStep: steps.rowStep,
       columns,
+      columnStep: steps.columnStep,
       panels: to,
       matrix,
     };

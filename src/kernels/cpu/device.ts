@@ -44,6 +44,10 @@ export class CpuDevice implements Device {
     this.#pool = new ThreadPool(instantiate(this.kernels, heap.memory), threads, (bytes) => heap.reserve(bytes));
   }
 
+  get prepacks(): boolean {
+    return this.#pool !== undefined;
+  }
+
   /** Threads that work, the caller's included. */
   get threads(): number {
     return this.#pool?.threads ?? 1;
