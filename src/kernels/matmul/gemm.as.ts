@@ -139,10 +139,10 @@ function multiplyRows(
   for (; column < lastColumn; column += COLUMNS) {
     const shift = 4 * column;
     sumTile(product, height, sources, x, w + (column / COLUMNS) * product.panel, tile);
+    const width = min(COLUMNS, lastColumn - column);
     for (let i: usize = 0; i < height; i++) {
       const to = load<u32>(targets + 4 * i) + shift;
-      const width = min(COLUMNS, lastColumn - column);
-      finishRow(tile + i * SUMS, y + to, width, bias ? bias + shift : 0, residual ? residual + to : 0, relu);
+      finishRow(tile + i * ROW, y + to, width, bias ? bias + shift : 0, residual ? residual + to : 0, relu);
     }
   }
 }
@@ -180,39 +180,46 @@ function multiplyTiles(
   }
 }
 
-/** The sums of a tile in double precision: blocks of products are added in single precision, then these sums in double. */
+/**
+ * tile[row][8] = the sums alone. In blocks, products are added in single precision, and the sums of blocks in double, which
+ * lie behind the tile, as do the places of its rows.
+ */
 function sumTile(product: Gemm, height: usize, sources: usize, x: usize, w: usize, tile: usize): void {
-  const block = product.block;
-  const rows = tile + PIXELS * SUMS;
-  const places = rows + PIXELS * ROW;
+  const places = tile + PIXELS * ROW;
+  const sums = places + PIXELS * ROW;
   for (let i: usize = 0; i < PIXELS; i++) store<u32>(places + 4 * i, <u32>(i * ROW));
-  memory.fill(tile, 0, PIXELS * SUMS);
+  const block = product.block;
   if (block == 0) {
     // prettier-ignore
-    multiplyTiles(height, sources, places, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, 1, rows, 0, 0, false);
-    addRows(tile, rows);
+    multiplyTiles(height, sources, places, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, 1, tile, 0, 0, false);
     return;
   }
+  memory.fill(sums, 0, PIXELS * SUMS);
   for (let o: usize = 0; o < product.outer; o++) {
     for (let i: usize = 0; i < product.inner; i++) {
       const from = x + o * product.outerStep + i * product.innerStep;
       for (let done: usize = 0; done < product.length; done += block) {
         const length = min(block, product.length - done);
-        multiplyTiles(height, sources, places, from + 4 * done, 1, 0, 1, 0, length, w, 1, rows, 0, 0, false);
-        addRows(tile, rows);
+        multiplyTiles(height, sources, places, from + 4 * done, 1, 0, 1, 0, length, w, 1, tile, 0, 0, false);
+        addTile(sums, tile);
         w += length * ROW;
       }
     }
   }
+  for (let i: usize = 0; i < PIXELS * ROW; i += VECTOR) {
+    const low = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i));
+    const high = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i, VECTOR));
+    v128.store(tile + i, v128.shuffle<f32>(low, high, 0, 1, 4, 5));
+  }
 }
 
-/** Adds a tile of single precision to one of double precision. */
-function addRows(tile: usize, rows: usize): void {
+/** Adds a tile to sums in double precision. */
+function addTile(sums: usize, tile: usize): void {
   for (let i: usize = 0; i < PIXELS * ROW; i += VECTOR) {
-    const sums = v128.load(rows + i);
-    const to = tile + 2 * i;
-    v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(sums)));
-    v128.store(to, f64x2.add(v128.load(to, VECTOR), f64x2.promote_low_f32x4(upper(sums))), VECTOR);
+    const values = v128.load(tile + i);
+    const to = sums + 2 * i;
+    v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(values)));
+    v128.store(to, f64x2.add(v128.load(to, VECTOR), f64x2.promote_low_f32x4(upper(values))), VECTOR);
   }
 }
 
@@ -226,26 +233,16 @@ function upper(v: v128): v128 {
 function finishRow(sums: usize, target: usize, columns: usize, bias: usize, residual: usize, relu: bool): void {
   const vectors = (columns - (columns % 4)) * 4;
   for (let c: usize = 0; c < vectors; c += VECTOR) {
-    let low = v128.load(sums + 2 * c);
-    let high = v128.load(sums + 2 * c, VECTOR);
-    if (bias) {
-      const b = v128.load(bias + c);
-      low = f64x2.add(low, f64x2.promote_low_f32x4(b));
-      high = f64x2.add(high, f64x2.promote_low_f32x4(upper(b)));
-    }
-    if (residual) {
-      const r = v128.load(residual + c);
-      low = f64x2.add(low, f64x2.promote_low_f32x4(r));
-      high = f64x2.add(high, f64x2.promote_low_f32x4(upper(r)));
-    }
-    const value = v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
+    let value = v128.load(sums + c);
+    if (bias) value = f32x4.add(value, v128.load(bias + c));
+    if (residual) value = f32x4.add(value, v128.load(residual + c));
     // A NaN comes through: it is not less than 0.
     v128.store(target + c, relu ? f32x4.pmax(value, f32x4.splat(0)) : value);
   }
   for (let c = vectors; c < columns * 4; c += 4) {
-    let value = load<f64>(sums + 2 * c);
+    let value = load<f32>(sums + c);
     if (bias) value += load<f32>(bias + c);
     if (residual) value += load<f32>(residual + c);
-    store<f32>(target + c, <f32>(relu ? max<f64>(value, 0) : value));
+    store<f32>(target + c, relu ? max<f32>(value, 0) : value);
   }
 }
