@@ -18,10 +18,10 @@ const indent = (text, by) => text.replace(/^(?=.)/gm, ' '.repeat(by));
 
 /** @param {number[]} heights rows of the tiles that are wanted */
 export function tilesSource(heights) {
-  return `/* Made by scripts/tiles.mjs. */\nimport { multiplyAdd, VECTOR } from './vector.as';\n\n${heights.map(tile).join('\n')}`;
+  return `/* Made by scripts/tiles.mjs. */\nimport { multiplyAdd, VECTOR } from './vector.as';\n\n${heights.map(tiles).join('\n')}`;
 }
 
-function tile(rows) {
+function tiles(rows) {
   const each = (line) => times(rows, line).join('\n');
   let exits = 0;
   const step = (u) => `
@@ -44,57 +44,64 @@ ${indent(
 )}
 }`;
   return `
-/** A tile of ${rows} rows, see \`multiplyTile\`. */
-export function tile${rows}(sources: usize, targets: usize, x: usize, outer: usize, outerStep: usize, inner: usize, innerStep: usize, length: usize, w: usize, y: usize, bias: usize, residual: usize, relu: bool): void {
+/** \`panels\` tiles of ${rows} rows beside each other, see \`multiplyTiles\`. */
+export function tiles${rows}(sources: usize, targets: usize, x: usize, outer: usize, outerStep: usize, inner: usize, innerStep: usize, length: usize, w: usize, panels: usize, y: usize, bias: usize, residual: usize, relu: bool): void {
   const zero = f32x4.splat(0);
 ${indent(
-  each((i) => `let left_${i} = zero;\nlet right_${i} = zero;\nconst x${i} = x + load<u32>(sources, ${4 * i});`),
+  each((i) => `const x${i} = x + load<u32>(sources, ${4 * i});`),
   2,
 )}
-  for (let o: usize = 0; o < outer; o++) {
-    let from = o * outerStep;
-    for (let i: usize = 0; i < inner; i++) {
-      const end = w + length * ${ROW};
-      const whole = w + (length - (length % ${UNROLL})) * ${ROW};
+  for (let column: usize = 0; column < panels * ${ROW}; column += ${ROW}) {
 ${indent(
-  each((i) => `let at${i} = x${i} + from;`),
-  6,
-)}
-${indent(numbered(loop('w < whole', UNROLL) + loop('w < end', 1)).trim(), 6)}
-      from += innerStep;
-    }
-  }
-  if (bias) {
-    const left = v128.load(bias);
-    const right = v128.load(bias, VECTOR);
-${indent(
-  each((i) => `left_${i} = f32x4.add(left_${i}, left);\nright_${i} = f32x4.add(right_${i}, right);`),
+  each((i) => `let left_${i} = zero;\nlet right_${i} = zero;`),
   4,
 )}
-  }
-  if (residual) {
+    for (let o: usize = 0; o < outer; o++) {
+      let from = o * outerStep;
+      for (let i: usize = 0; i < inner; i++) {
+        const end = w + length * ${ROW};
+        const whole = w + (length - (length % ${UNROLL})) * ${ROW};
+${indent(
+  each((i) => `let at${i} = x${i} + from;`),
+  8,
+)}
+${indent(numbered(loop('w < whole', UNROLL) + loop('w < end', 1)).trim(), 8)}
+        from += innerStep;
+      }
+    }
+    if (bias) {
+      const left = v128.load(bias + column);
+      const right = v128.load(bias + column, VECTOR);
+${indent(
+  each((i) => `left_${i} = f32x4.add(left_${i}, left);\nright_${i} = f32x4.add(right_${i}, right);`),
+  6,
+)}
+    }
+    if (residual) {
 ${indent(
   each(
-    (i) => `const to${i} = residual + load<u32>(targets, ${4 * i});
+    (i) => `const to${i} = residual + load<u32>(targets, ${4 * i}) + column;
 left_${i} = f32x4.add(left_${i}, v128.load(to${i}));
 right_${i} = f32x4.add(right_${i}, v128.load(to${i}, VECTOR));`,
   ),
-  4,
+  6,
 )}
-  }
-  if (relu) {
+    }
+    if (relu) {
+      // Lets a NaN come through: it is not less than 0.
 ${indent(
   each((i) => `left_${i} = f32x4.pmax(left_${i}, zero);\nright_${i} = f32x4.pmax(right_${i}, zero);`),
-  4,
+  6,
 )}
-  }
+    }
 ${indent(
   each(
     (i) =>
-      `const y${i} = y + load<u32>(targets, ${4 * i});\nv128.store(y${i}, left_${i});\nv128.store(y${i}, right_${i}, VECTOR);`,
+      `const y${i} = y + load<u32>(targets, ${4 * i}) + column;\nv128.store(y${i}, left_${i});\nv128.store(y${i}, right_${i}, VECTOR);`,
   ),
-  2,
+  4,
 )}
+  }
 }
 `;
 }

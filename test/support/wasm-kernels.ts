@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { expect, vi } from 'vitest';
 import { Heap, type HeapBlock } from '../../src/kernels/cpu/heap.ts';
-import {
-  SCRATCH_BYTES,
-  type WasmKernel,
-  type WasmKernels,
-  type WasmModule,
-} from '../../src/kernels/cpu/wasm/kernels.ts';
+import type { WasmKernel, WasmKernels, WasmModule } from '../../src/kernels/cpu/wasm/kernels.ts';
 import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
 
 /** Irregular, so that sums do not cancel. */
@@ -14,6 +9,9 @@ export const wave = (shape: Shape, phase: number) =>
   Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i + phase));
 
 export const pairOf = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
+
+/** Floats that are overwritten; filling all of the scratch memory would take most of the time of the tests. */
+const GARBAGE = 1 << 12;
 
 /**
  * The same kernels, which do the units of a job one by one and in reverse when `inPieces` says so, with garbage in the
@@ -25,7 +23,7 @@ export function cutUp(module: WasmModule, inPieces: () => boolean): WasmModule {
     (job, begin, end, scratch) => {
       if (!inPieces()) return kernel(job, begin, end, scratch);
       for (let unit = end - 1; unit >= begin; unit--) {
-        new Float32Array(module.memory.buffer, scratch, SCRATCH_BYTES / 4).fill(Number.NaN);
+        new Float32Array(module.memory.buffer, scratch, GARBAGE).fill(Number.NaN);
         kernel(job, unit, unit + 1, scratch);
       }
     };

@@ -7,7 +7,7 @@
  * other. Pixels lie on a grid of images, rows and columns, both in x and in y. The weights come in panels of 8 columns,
  * [panel][o][i][l][8], zeros filling up the last one. Tile: 6 pixels x 8 columns are summed in 12 vector registers.
  */
-import { tile4, tile5, tile6 } from './tiles.generated.as';
+import { tiles4, tiles5, tiles6 } from './tiles.generated.as';
 import { VECTOR } from './vector.as';
 
 /** Pixels of a tile: with more, the sums and what a step loads do not fit into the 16 registers of x86. */
@@ -82,9 +82,7 @@ export function gemm(job: usize, begin: usize, end: usize, scratch: usize): void
     for (let t: usize = 0; t < tiles; t++) {
       const p = (count * t) / tiles;
       const height = (count * (t + 1)) / tiles - p;
-      for (let c = firstColumn; c < lastColumn; c += COLUMNS) {
-        finishTile(product, group, c, sources + 4 * p, targets + 4 * p, height, tile);
-      }
+      multiplyRows(product, group, firstColumn, lastColumn, sources + 4 * p, targets + 4 * p, height, tile);
     }
   }
 }
@@ -113,44 +111,49 @@ function locate(product: Gemm, first: usize, count: usize, sources: usize, targe
   }
 }
 
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function finishTile(
+/** The tiles of some rows: whole ones in one call, unless double precision is asked for, and what is left one by one. */
+function multiplyRows(
   product: Gemm,
   group: usize,
-  column: usize,
+  firstColumn: usize,
+  lastColumn: usize,
   sources: usize,
   targets: usize,
   height: usize,
   tile: usize,
 ): void {
   const x = product.x + group * product.xGroup;
-  const w = product.w + group * product.wGroup + (column / COLUMNS) * product.panel;
-  const shift = group * product.yGroup + 4 * column;
-  const y = product.y + shift;
-  const bias = product.bias ? product.bias + 4 * (group * product.columns + column) : 0;
-  const residual = product.residual ? product.residual + shift : 0;
+  const w = product.w + group * product.wGroup;
+  const y = product.y + group * product.yGroup;
+  const bias = product.bias ? product.bias + 4 * group * product.columns : 0;
+  const residual = product.residual ? product.residual + group * product.yGroup : 0;
   const relu = product.relu != 0;
-  const width = min(COLUMNS, product.columns - column);
-  if (product.block == 0 && width == COLUMNS) {
+  let column = firstColumn;
+  const panels = product.block ? 0 : (lastColumn - column) / COLUMNS;
+  if (panels > 0) {
+    const shift = 4 * column;
     // prettier-ignore
-    multiplyTile(height, sources, targets, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, y, bias, residual, relu);
-    return;
+    multiplyTiles(height, sources, targets, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w + (column / COLUMNS) * product.panel, panels, y + shift, bias ? bias + shift : 0, residual ? residual + shift : 0, relu);
+    column += panels * COLUMNS;
   }
-  sumTile(product, height, sources, x, w, tile);
-  for (let i: usize = 0; i < height; i++) {
-    const to = load<u32>(targets + 4 * i);
-    finishRow(tile + i * SUMS, y + to, width, bias, residual ? residual + to : 0, relu);
+  for (; column < lastColumn; column += COLUMNS) {
+    const shift = 4 * column;
+    sumTile(product, height, sources, x, w + (column / COLUMNS) * product.panel, tile);
+    const width = min(COLUMNS, lastColumn - column);
+    for (let i: usize = 0; i < height; i++) {
+      const to = load<u32>(targets + 4 * i) + shift;
+      finishRow(tile + i * ROW, y + to, width, bias ? bias + shift : 0, residual ? residual + to : 0, relu);
+    }
   }
 }
 
 /**
- * Stores a tile of at least `height` rows. Those beyond it are pixels of the next tile, which get what they get there too.
+ * Stores tiles of at least `height` rows. Those beyond it are pixels of the next tiles, which get what they get there too.
  * Row r reads at x + sources[r], and goes to y + targets[r].
  */
 // @ts-ignore: a decorator of AssemblyScript
 @inline
-function multiplyTile(
+function multiplyTiles(
   height: usize,
   sources: usize,
   targets: usize,
@@ -161,6 +164,7 @@ function multiplyTile(
   innerStep: usize,
   length: usize,
   w: usize,
+  panels: usize,
   y: usize,
   bias: usize,
   residual: usize,
@@ -168,47 +172,54 @@ function multiplyTile(
 ): void {
   // prettier-ignore
   if (ASC_FEATURE_RELAXED_SIMD) {
-    if (height == 6) tile6(sources, targets, x, outer, outerStep, inner, innerStep, length, w, y, bias, residual, relu);
-    else tile5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, y, bias, residual, relu);
+    if (height == 6) tiles6(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
+    else tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
   } else {
-    if (height == 5) tile5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, y, bias, residual, relu);
-    else tile4(sources, targets, x, outer, outerStep, inner, innerStep, length, w, y, bias, residual, relu);
+    if (height == 5) tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
+    else tiles4(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
   }
 }
 
-/** The sums of a tile in double precision: blocks of products are added in single precision, then these sums in double. */
+/**
+ * tile[row][8] = the sums alone. In blocks, products are added in single precision, and the sums of blocks in double, which
+ * lie behind the tile, as do the places of its rows.
+ */
 function sumTile(product: Gemm, height: usize, sources: usize, x: usize, w: usize, tile: usize): void {
-  const block = product.block;
-  const rows = tile + PIXELS * SUMS;
-  const places = rows + PIXELS * ROW;
+  const places = tile + PIXELS * ROW;
+  const sums = places + PIXELS * ROW;
   for (let i: usize = 0; i < PIXELS; i++) store<u32>(places + 4 * i, <u32>(i * ROW));
-  memory.fill(tile, 0, PIXELS * SUMS);
+  const block = product.block;
   if (block == 0) {
     // prettier-ignore
-    multiplyTile(height, sources, places, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, rows, 0, 0, false);
-    addRows(tile, rows);
+    multiplyTiles(height, sources, places, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, 1, tile, 0, 0, false);
     return;
   }
+  memory.fill(sums, 0, PIXELS * SUMS);
   for (let o: usize = 0; o < product.outer; o++) {
     for (let i: usize = 0; i < product.inner; i++) {
       const from = x + o * product.outerStep + i * product.innerStep;
       for (let done: usize = 0; done < product.length; done += block) {
         const length = min(block, product.length - done);
-        multiplyTile(height, sources, places, from + 4 * done, 1, 0, 1, 0, length, w, rows, 0, 0, false);
-        addRows(tile, rows);
+        multiplyTiles(height, sources, places, from + 4 * done, 1, 0, 1, 0, length, w, 1, tile, 0, 0, false);
+        addTile(sums, tile);
         w += length * ROW;
       }
     }
   }
+  for (let i: usize = 0; i < PIXELS * ROW; i += VECTOR) {
+    const low = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i));
+    const high = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i, VECTOR));
+    v128.store(tile + i, v128.shuffle<f32>(low, high, 0, 1, 4, 5));
+  }
 }
 
-/** Adds a tile of single precision to one of double precision. */
-function addRows(tile: usize, rows: usize): void {
+/** Adds a tile to sums in double precision. */
+function addTile(sums: usize, tile: usize): void {
   for (let i: usize = 0; i < PIXELS * ROW; i += VECTOR) {
-    const sums = v128.load(rows + i);
-    const to = tile + 2 * i;
-    v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(sums)));
-    v128.store(to, f64x2.add(v128.load(to, VECTOR), f64x2.promote_low_f32x4(upper(sums))), VECTOR);
+    const values = v128.load(tile + i);
+    const to = sums + 2 * i;
+    v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(values)));
+    v128.store(to, f64x2.add(v128.load(to, VECTOR), f64x2.promote_low_f32x4(upper(values))), VECTOR);
   }
 }
 
@@ -220,11 +231,18 @@ function upper(v: v128): v128 {
 
 /** target[c] = act(sums[c] + bias[c] + residual[c]) for a row of a tile; of the last panel fewer columns are stored. */
 function finishRow(sums: usize, target: usize, columns: usize, bias: usize, residual: usize, relu: bool): void {
-  for (let c: usize = 0; c < 4 * columns; c += 4) {
-    let value = load<f64>(sums + 2 * c);
+  const vectors = (columns - (columns % 4)) * 4;
+  for (let c: usize = 0; c < vectors; c += VECTOR) {
+    let value = v128.load(sums + c);
+    if (bias) value = f32x4.add(value, v128.load(bias + c));
+    if (residual) value = f32x4.add(value, v128.load(residual + c));
+    // A NaN comes through: it is not less than 0.
+    v128.store(target + c, relu ? f32x4.pmax(value, f32x4.splat(0)) : value);
+  }
+  for (let c = vectors; c < columns * 4; c += 4) {
+    let value = load<f32>(sums + c);
     if (bias) value += load<f32>(bias + c);
     if (residual) value += load<f32>(residual + c);
-    // `max` lets a NaN come through.
-    store<f32>(target + c, <f32>(relu ? max<f64>(value, 0) : value));
+    store<f32>(target + c, relu ? max<f32>(value, 0) : value);
   }
 }
