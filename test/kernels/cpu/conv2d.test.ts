@@ -26,8 +26,8 @@ guardHeaps();
 // As the command does; Node 20 has relaxed SIMD behind this flag.
 if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
-/** Relative L2, against sums in double precision. Sums that nearly cancel lose digits, so that this is above rounding. */
-const TOLERANCE = { exact: 1e-5, fast: 1e-4 };
+/** Relative L2, against sums in double precision. */
+const TOLERANCE = { exact: 1e-6, fast: 1e-5 };
 
 const convolutions = fc
   .record({
@@ -69,13 +69,13 @@ const winograd = fc.record({
 type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
 
 /** A convolution and its input gradient, the second time with what was packed the first time. */
-async function run(device: CpuDevice, c: Convolution) {
+async function run(device: CpuDevice, c: Convolution, values = wave) {
   using scope = new Scope();
   const { stride, padding, dilation, groups, size, constant } = c;
-  const make = (shape: Shape, phase: number) => tensor(device, wave(shape, phase), shape, { scope });
+  const make = (shape: Shape, phase: number) => tensor(device, values(shape, phase), shape, { scope });
   const x = make([c.batch, groups * c.channels, ...size], 0);
   const weightShape = [groups * c.out, c.channels, ...c.kernel];
-  using weight = tensor(device, wave(weightShape, 1), weightShape, { constant });
+  using weight = tensor(device, values(weightShape, 1), weightShape, { constant });
   const options = { stride, padding, dilation, groups };
   const { bias, residual } = c;
   const { shape } = conv2d(x, weight, options);
@@ -88,6 +88,12 @@ async function run(device: CpuDevice, c: Convolution) {
   const dw = applySingle(conv2dWeightGradientDefinition, [x, cotangents], { ...options, kernel: c.kernel });
   return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
 }
+
+const norm = (values: ArrayLike<number>) =>
+  Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
+
+/** What sums would be without cancelling. */
+const magnitudes: typeof wave = (shape, phase) => wave(shape, phase).map(Math.abs);
 
 const builds = [
   { kernels: 'wasm', precision: 'exact' },
@@ -124,7 +130,12 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
   async function expectAgreement(c: Convolution, tolerance: number): Promise<void> {
     const actual = await runTwice(() => run(device, c));
     const expected = await run(oracle, c);
-    for (const key of ['y', 'dx', 'dw'] as const) expectClose(actual[key], expected[key], tolerance, key);
+    // Sums that nearly cancel have few digits, so the error is measured against the size of what is added.
+    const scale = await run(oracle, { ...c, relu: false }, magnitudes);
+    for (const key of ['y', 'dx', 'dw'] as const) {
+      const distance = norm(actual[key].map((value, i) => value - (expected[key][i] ?? Number.NaN)));
+      expect(distance, `${key}: distance`).toBeLessThanOrEqual(tolerance * norm(scale[key]));
+    }
   }
 
   it('agree with the TypeScript kernels, forward and backward', async () => {
@@ -170,7 +181,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
     await expectAgreement(c, TOLERANCE[options.precision]);
   });
 
-  it.runIf(options.precision === 'exact')('keep the rounding of long sums within 3e-7', async () => {
+  it('keep the rounding of long sums small', async () => {
     using scope = new Scope();
     const [channels, out] = [2048, 8];
     const sums = await Promise.all(
@@ -180,7 +191,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
         return conv2d(x, weight).data();
       }),
     );
-    expectClose(sums[0] ?? [], sums[1] ?? [], 3e-7);
+    expectClose(sums[0] ?? [], sums[1] ?? [], options.precision === 'exact' ? 3e-7 : 1e-5);
   });
 
   it.each([9, 3])('let a NaN come through the ReLU, in a column of a panel of %i', async (out) => {
