@@ -132,7 +132,6 @@ function multiplyRows(
   const panels = product.block ? 0 : (lastColumn - column) / COLUMNS;
   if (panels > 0) {
     const shift = 4 * column;
-    // prettier-ignore
     multiplyTiles(height, sources, targets, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w + (column / COLUMNS) * product.panel, panels, y + shift, bias ? bias + shift : 0, residual ? residual + shift : 0, relu);
     column += panels * COLUMNS;
   }
@@ -170,7 +169,6 @@ function multiplyTiles(
   residual: usize,
   relu: bool,
 ): void {
-  // prettier-ignore
   if (ASC_FEATURE_RELAXED_SIMD) {
     if (height == 6) tiles6(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
     else tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
@@ -190,7 +188,6 @@ function sumTile(product: Gemm, height: usize, sources: usize, x: usize, w: usiz
   for (let i: usize = 0; i < PIXELS; i++) store<u32>(places + 4 * i, <u32>(i * ROW));
   const block = product.block;
   if (block == 0) {
-    // prettier-ignore
     multiplyTiles(height, sources, places, x, product.outer, product.outerStep, product.inner, product.innerStep, product.length, w, 1, tile, 0, 0, false);
     return;
   }
