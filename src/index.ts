@@ -53,6 +53,7 @@ export {
 export { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
 export { type Filter, resize as resizeImage } from './image/resample.ts';
 export * from './kernels/index.ts';
+export * from './metrics/index.ts';
 export { Constant, Parameter } from './nn/constant.ts';
 export { ForwardPass, type Observer } from './nn/forward-pass.ts';
 export * from './nn/layers.ts';
