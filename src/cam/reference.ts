@@ -50,7 +50,7 @@ export function referenceMaps(alpha: Tensor, activations: Tensor, options: Refer
  * In place of alpha[k]: the product of alpha[1] ... alpha[k]. The library multiplies one activation tensor, shared by all
  * classes, in place.
  */
-function cumulativeImportance(alpha: Tensor): Tensor {
+export function cumulativeImportance(alpha: Tensor): Tensor {
   let product = classSlice(alpha, 0);
   const products = [product];
   for (let k = 1; k < at(alpha.shape, 1); k++) {
@@ -75,7 +75,7 @@ function firstMaximum(R: Tensor): Tensor {
 }
 
 /** In place of the norm of equation 6: `normalize(dim=1)` of [K,I,J], the norm of each column of each class. */
-function normaliseRows(S: Tensor): Tensor {
+export function normaliseRows(S: Tensor): Tensor {
   const norm = sqrt(sum(mul(S, S), [2], true));
   const epsilon = scalar(deviceOf(S), EPSILON, S.scope);
   // max(norm, epsilon)

@@ -227,7 +227,8 @@ function reasons(
   const reason = (metric: FaithfulnessMetric) => {
     if (withNan) return 'the map has NaN';
     if (metric === 'ad' || metric === 'add') return 'the score of the image is 0';
-    return constant || metric === 'sparsity' ? 'the map is constant' : 'the score does not change';
+    if (metric === 'sparsity') return 'the map is constant';
+    return constant ? 'all steps are equally salient' : 'the score does not change';
   };
   return Object.fromEntries(FAITHFULNESS.filter((name) => values[name] === null).map((name) => [name, reason(name)]));
 }

@@ -13,7 +13,7 @@ import { expectClose } from '../../support/numbers.ts';
 
 /* Models whose metrics are known in closed form. Values are multiples of 1/8, which float32 adds exactly. */
 
-const MAP_CONSTANT = 'the map is constant';
+const EQUAL_STEPS = 'all steps are equally salient';
 const SIDE = 4;
 const CELLS = SIDE * SIDE;
 const IMAGE = [1, 3, SIDE, SIDE];
@@ -229,7 +229,11 @@ describeDevice('faithfulness', (device) => {
       const last = await measureOne(linearModel(weights), ones, [flat], { ...PLAIN, ties: 'last' });
       expect(first.curves.insertion.slice(0, 3)).toEqual([0, 0, 3]);
       expect(last.curves.insertion.slice(0, 3)).toEqual([0, 45, 87]);
-      expect(first.undefinedBecause).toEqual({ ic: MAP_CONSTANT, dc: MAP_CONSTANT, sparsity: MAP_CONSTANT });
+      expect(first.undefinedBecause).toEqual({
+        ic: EQUAL_STEPS,
+        dc: EQUAL_STEPS,
+        sparsity: 'the map is constant',
+      });
     });
     it('pixels are ranked after bilinear upsampling', async () => {
       const map: MapOfClass = { data: [0, 1], height: 1, width: 2, class: 0 };
