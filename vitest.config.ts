@@ -7,6 +7,7 @@ const ON_DEVICES = [
   'test/autograd/**/*.test.ts',
   'test/nn/models/pytorch.test.ts',
   'test/cam/**/*.test.ts',
+  'test/metrics/device/*.test.ts',
 ];
 
 /** The built package in a browser. */

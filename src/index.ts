@@ -58,6 +58,7 @@ export { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } fr
 export { type Filter, resize as resizeImage } from './image/resample.ts';
 export { svgOf } from './image/svg.ts';
 export * from './kernels/index.ts';
+export * from './metrics/index.ts';
 export { Constant, Parameter } from './nn/constant.ts';
 export { ForwardPass, type Observer } from './nn/forward-pass.ts';
 export * from './nn/layers.ts';

@@ -6,8 +6,10 @@ import { FmgcamError, messageOf, UsageError } from '../errors.ts';
 import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
+import { mergeCommand } from './merge.ts';
 
 /** Exit status: 0 done, 1 failed, 2 wrong usage. */
 const FAILED = 1;
@@ -17,7 +19,8 @@ function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
     .version(version());
-  for (const command of [explainCommand(), layersCommand(), doctorCommand(), diffCommand()]) {
+  const commands = [explainCommand, evaluateCommand, mergeCommand, layersCommand, doctorCommand, diffCommand];
+  for (const command of commands.map((make) => make())) {
     fmgcam.addCommand(command);
   }
   for (const command of [fmgcam, ...fmgcam.commands]) {
