@@ -6,7 +6,7 @@ import { defaultPreprocessing, PRESET_NAMES, type PresetName } from '../cam/expl
 import { InputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
 import { PRESETS, type Preprocessing, squash } from '../image/preprocess.ts';
-import type { Device, DeviceChoice } from '../kernels/index.ts';
+import type { Device } from '../kernels/index.ts';
 import {
   type EvaluationSettings,
   evaluateImage,
@@ -25,13 +25,16 @@ import { at } from '../tensor/shape.ts';
 import { read, requireFolderOf } from './files.ts';
 import {
   chooseDevice,
+  type DeviceOptions,
   deviceOption,
   jsonOption,
   modelOption,
+  precisionOption,
   print,
   progress,
   readModel,
   sizeOption,
+  threadsOption,
   weightsOption,
   wholeNumber,
 } from './options.ts';
@@ -39,7 +42,8 @@ import { ResultsWriter, readResults, Seen } from './results-file.ts';
 import { chooseShard, ofShard } from './shard.ts';
 
 interface Options
-  extends Partial<Pick<MetricSettings, 'deletionFill' | 'insertionFill' | 'ranking' | 'steps' | 'ties' | 'score'>> {
+  extends DeviceOptions,
+    Partial<Pick<MetricSettings, 'deletionFill' | 'insertionFill' | 'ranking' | 'steps' | 'ties' | 'score'>> {
   readonly model: string;
   readonly weights: string;
   readonly layer?: string;
@@ -48,7 +52,6 @@ interface Options
   readonly topk: number;
   readonly size?: number;
   readonly preset?: PresetName;
-  readonly device: DeviceChoice;
   readonly batchSize?: number;
   readonly shard?: string;
   readonly shards?: number;
@@ -85,6 +88,8 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--ties <rule>', 'which of equal cells comes first').choices(TIE_RULES))
     .addOption(new Option('--score <kind>', 'what is followed').choices(SCORES))
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(precisionOption())
     .addOption(new Option('--batch-size <n>', 'pictures in a forward pass').argParser(wholeNumber(1)))
     .option('--shard <i/n>', 'evaluate only part i of n; from a Slurm array or a Kubernetes Indexed Job when left out')
     .addOption(new Option('--shards <n>', 'how many parts, where the job knows only its own').argParser(wholeNumber(1)))
@@ -104,7 +109,7 @@ async function run(source: string, options: Options): Promise<void> {
   const seen = new Seen();
   const writer = await ResultsWriter.open(options.out, header, seen);
   try {
-    const device = await chooseDevice(options.device);
+    const device = await chooseDevice(options);
     try {
       const { batchSize } = options;
       const scoring = { signal: stopSignal(), ...(batchSize !== undefined && { batchSize }) };
