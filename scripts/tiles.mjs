@@ -18,7 +18,7 @@ const indent = (text, by) => text.replace(/^(?=.)/gm, ' '.repeat(by));
 
 /** @param {number[]} heights rows of the tiles that are wanted */
 export function tilesSource(heights) {
-  return `/* Made by scripts/tiles.mjs. */\nimport { multiplyAdd, VECTOR } from './vector.as';\n\n${heights.map(tiles).join('\n')}`;
+  return `/* Made by scripts/tiles.mjs. */\nimport { multiplyAdd, VECTOR } from '../core/vector.as';\n\n${heights.map(tiles).join('\n')}`;
 }
 
 function tiles(rows) {

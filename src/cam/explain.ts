@@ -181,7 +181,7 @@ export function observedForward(model: Model, input: Tensor, layer: string, scop
       activations,
       /** [N,K,C,I,J] for the classes of each image */
       gradientsOf: (classes: readonly (readonly number[])[]): Tensor => {
-        const [gradients] = tape.vjp(recorded, oneHot(classes, logits, scope), [explained]);
+        const [gradients] = tape.vjp(recorded, oneHot(classes, logits), [explained]);
         if (!gradients) throw new RangeError('vjp returns a gradient for each target');
         return transpose(gradients, [1, 0, 2, 3, 4]);
       },
@@ -193,15 +193,15 @@ export function observedForward(model: Model, input: Tensor, layer: string, scop
   }
 }
 
-/** Cotangents [K,N,classes] that pick logit `classes[n][k]` of image n as score k. */
-function oneHot(classes: readonly (readonly number[])[], logits: Tensor, scope: Scope): Tensor {
+/** Cotangents [K,N,classes], in the scope of the logits, that pick logit `classes[n][k]` of image n as score k. */
+export function oneHot(classes: readonly (readonly number[])[], logits: Tensor): Tensor {
   const [N = 1, count = 1] = logits.shape;
   const K = at(classes, 0).length;
   const values = new Float32Array(K * N * count);
   for (const [n, ofImage] of classes.entries()) {
     for (const [k, index] of ofImage.entries()) values[(k * N + n) * count + index] = 1;
   }
-  return tensor(deviceOf(logits), values, [K, N, count], { scope });
+  return tensor(deviceOf(logits), values, [K, N, count], { scope: logits.scope });
 }
 
 /** Equation 1 for each image, or the classes that were asked for. */

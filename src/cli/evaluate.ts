@@ -20,7 +20,7 @@ import { FORMAT, type Header, type ImageRecord, isError, rankRecord, VERSION } f
 import { formatSummary, Summariser, type Summary } from '../metrics/evaluation/summary.ts';
 import type { ScoringOptions } from '../metrics/frames.ts';
 import { FILLS, type MetricSettings, RANKINGS, SCORES, TIE_RULES } from '../metrics/settings.ts';
-import { type Model, requireLayer } from '../nn/model.ts';
+import { loadModel, type Model, requireLayer } from '../nn/model.ts';
 import { at } from '../tensor/shape.ts';
 import { read, requireFolderOf } from './files.ts';
 import {
@@ -32,7 +32,7 @@ import {
   precisionOption,
   print,
   progress,
-  readModel,
+  readWeights,
   sizeOption,
   threadsOption,
   weightsOption,
@@ -102,8 +102,9 @@ async function run(source: string, options: Options): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
   const { names, folder } = await imagesOf(source);
-  const model = await readModel(options);
-  const settings = await settingsOf(model, options);
+  const weights = await readWeights(options);
+  const model = loadModel(options.model, weights, { file: options.weights });
+  const settings = settingsOf(model, weights, options);
   const list = { images: names.length, sha256: listDigest(names) };
   const header: Header = { format: FORMAT, version: VERSION, settings, list, shard };
   const seen = new Seen();
@@ -238,8 +239,8 @@ export function listDigest(sorted: readonly string[]): string {
   return hash.digest('hex');
 }
 
-async function settingsOf(model: Model, options: Options): Promise<EvaluationSettings> {
-  const { protocol, layer, method, topk, weights } = options;
+function settingsOf(model: Model, bytes: Uint8Array, options: Options): EvaluationSettings {
+  const { protocol, layer, method, topk } = options;
   if (layer !== undefined) requireLayer(model.name, layer);
   if (new Set(method).size !== method.length)
     throw new UsageError(`--method ${method.join(',')} names one method twice`);
@@ -251,9 +252,7 @@ async function settingsOf(model: Model, options: Options): Promise<EvaluationSet
   return {
     protocol,
     model: model.name,
-    weights: createHash('sha256')
-      .update(await read(weights))
-      .digest('hex'),
+    weights: createHash('sha256').update(bytes).digest('hex'),
     layer: layer ?? (protocol === 'published' ? publishedLayer(model) : model.architecture.layer),
     methods: method,
     topK: topk,

@@ -58,10 +58,16 @@ export function fraction(text: string): number {
   return value;
 }
 
-export async function readModel({ model, weights }: ModelOptions): Promise<Model> {
+export async function readModel(options: ModelOptions): Promise<Model> {
+  const { model, weights } = options;
+  return loadModel(model, await readWeights(options), { file: weights });
+}
+
+/** The bytes of the weight file, which must be those that its name promises. */
+export async function readWeights({ weights }: Pick<ModelOptions, 'weights'>): Promise<Uint8Array> {
   const bytes = await read(weights);
   checkNamedHash(weights, bytes);
-  return loadModel(model, bytes, { file: weights });
+  return bytes;
 }
 
 /** PyTorch's hubs name a file after the first 8 digits of its SHA-256 (`resnet50-0676ba61.pth`): flipped bits show. */

@@ -179,19 +179,11 @@ function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Stora
     return operandAt(spec, copy);
   }
   const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
-  const packed = storage.packed.get(key) ?? constantCopy(operandOf(input), spec);
-  storage.packed.set(key, packed);
-  return operandAt(spec, packed);
-}
-
-/** A constant in another layout; the original is needed only while it is made. */
-function constantCopy(input: Operand, spec: TensorSpec): Storage {
-  const { storage: original } = input;
-  const device = deviceOf(original);
-  return new Storage(device, 4 * sizeOf(spec.shape), (copy) => {
-    device.run(copyKernel, [input], [operandAt(spec, copy)], undefined);
-    original.evict();
-  });
+  const [device, original] = [deviceOf(storage), operandOf(input)];
+  const copy = storage.copyAs(key, 4 * sizeOf(spec.shape), (copy) =>
+    device.run(copyKernel, [original], [operandAt(spec, copy)], undefined),
+  );
+  return operandAt(spec, copy);
 }
 
 /** The values of `input` in a new storage that has the given layout. */

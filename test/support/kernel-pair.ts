@@ -1,7 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
-import { CpuDevice } from '../../src/kernels/cpu/device.ts';
 import { Heap } from '../../src/kernels/cpu/heap.ts';
 import { type Job, type WasmOperand, Workspace } from '../../src/kernels/cpu/wasm/call.ts';
 import {
@@ -36,7 +35,6 @@ const GUARD_VALUE = 7;
 
 export class KernelPair {
   readonly #heap = new Heap();
-  readonly #memory = new CpuDevice({ kernels: 'typescript' });
   readonly #wasm: WasmKernels;
 
   constructor(kernels: 'wasm' | 'wasm-relaxed') {
@@ -77,7 +75,7 @@ export class KernelPair {
     attributes: Attributes,
     cuts: Cuts,
   ): HostData[] {
-    const workspace = new Workspace(this.#heap, this.#memory);
+    const workspace = new Workspace(this.#heap);
     try {
       const place = (data: HostData) => {
         const address = workspace.allocate(data.byteLength);

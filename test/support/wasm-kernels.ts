@@ -1,8 +1,47 @@
+import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
-import { expect, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, vi } from 'vitest';
+import { CpuDevice, type Precision } from '../../src/kernels/cpu/device.ts';
 import { Heap, type HeapBlock } from '../../src/kernels/cpu/heap.ts';
-import type { WasmKernel, WasmKernels, WasmModule } from '../../src/kernels/cpu/wasm/kernels.ts';
+import {
+  hasRelaxedSimd,
+  type WasmKernel,
+  type WasmKernels,
+  type WasmModule,
+} from '../../src/kernels/cpu/wasm/kernels.ts';
 import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
+
+// As the command does; Node 20 has relaxed SIMD behind this flag.
+if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+
+const BUILDS = ['wasm', 'wasm-relaxed'] as const;
+const PRECISIONS: readonly Precision[] = ['exact', 'fast'];
+
+/** A device with WebAssembly kernels, and one with the TypeScript kernels to compare it with. */
+export interface DevicePair {
+  readonly device: CpuDevice;
+  readonly oracle: CpuDevice;
+}
+
+/** A suite for each build and precision, on one thread. */
+export function describeBuilds(name: string, suite: (pair: () => DevicePair, precision: Precision) => void): void {
+  const builds = BUILDS.flatMap((kernels) => PRECISIONS.map((precision) => ({ kernels, precision })));
+  describe.each(builds)(`${name} of $kernels, $precision,`, (options) => {
+    let pair: DevicePair | undefined;
+    beforeAll(() => {
+      pair = { device: new CpuDevice({ ...options, threads: 1 }), oracle: new CpuDevice({ kernels: 'typescript' }) };
+    });
+    afterAll(() => {
+      expect(pair?.device.memory().live, 'bytes left on the device').toBe(0);
+      pair?.device.destroy();
+      pair?.oracle.destroy();
+    });
+    suite(() => {
+      if (!pair) throw new Error('the devices are opened before the tests of their suite run');
+      return pair;
+    }, options.precision);
+  });
+}
 
 /** Irregular, so that sums do not cancel. */
 export const wave = (shape: Shape, phase: number) =>

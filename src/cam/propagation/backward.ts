@@ -1,8 +1,9 @@
 import { type BackwardRules, Tape } from '../../autograd/tape.ts';
-import { abs, deviceOf, max, sum, tensor, transpose } from '../../kernels/index.ts';
+import { abs, max, sum, transpose } from '../../kernels/index.ts';
 import { tidy } from '../../tensor/scope.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { oneHot } from '../explain.ts';
 import { type Method, type MethodCall, throwIfAborted } from '../method.ts';
 
 export interface BackwardOptions {
@@ -36,18 +37,6 @@ export function backToInput(
   } finally {
     tape.dispose();
   }
-}
-
-/** [K,N,classes]: 1 at class `classes[n][k]` of image n, else 0. */
-function oneHot(classes: readonly (readonly number[])[], logits: Tensor): Tensor {
-  const [N = 1, count = 1] = logits.shape;
-  const K = at(classes, 0).length;
-  const values = new Float32Array(K * N * count);
-  for (const [n, ofImage] of classes.entries()) {
-    for (const [k, index] of ofImage.entries()) values[(k * N + n) * count + index] = 1;
-  }
-  const { scope } = logits;
-  return tensor(deviceOf(logits), values, [K, N, count], scope ? { scope } : {});
 }
 
 /** A method whose maps come out of one pass forth and back. */

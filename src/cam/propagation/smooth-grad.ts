@@ -1,12 +1,12 @@
 import { UsageError } from '../../errors.ts';
 import { add, deviceOf, max, mul, multiplyAdd, neg, scalar, tensor } from '../../kernels/index.ts';
+import { gaussian } from '../../random.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Method } from '../method.ts';
 import { strongestColour } from './backward.ts';
 import { inScopeOfInput, meanGradient } from './mean-gradient.ts';
 import { requireCount } from './options.ts';
-import { gaussian } from './random.ts';
 
 export interface SmoothGradOptions {
   /** Noisy copies of each image; 50 when left out, beyond which the paper sees little difference. */

@@ -3,7 +3,8 @@
  * x[at(p) + t, c] * w[t, c]). Channels follow each other in memory, and are done four at a time; a weight that was loaded
  * serves four pixels. All distances are in bytes.
  */
-import { multiplyAdd, VECTOR } from '../matmul/vector.as';
+import { narrow, upper } from '../core/double.as';
+import { multiplyAdd, VECTOR } from '../core/vector.as';
 
 // @ts-ignore: a decorator of AssemblyScript
 @unmanaged
@@ -186,10 +187,10 @@ function fourChannels(gradient: DepthwiseGradient, x: usize, c: usize, dw: usize
       }
       const sum = f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3));
       low = f64x2.add(low, f64x2.promote_low_f32x4(sum));
-      high = f64x2.add(high, f64x2.promote_low_f32x4(v128.shuffle<f32>(sum, sum, 2, 3, 2, 3)));
+      high = f64x2.add(high, f64x2.promote_low_f32x4(upper(sum)));
     }
   }
-  v128.store(dw, v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5));
+  v128.store(dw, narrow(low, high));
 }
 
 function oneChannel(gradient: DepthwiseGradient, x: usize, c: usize, dw: usize): void {

@@ -133,3 +133,16 @@ export function inputGradientGather(
     columnOffset: 0,
   };
 }
+
+/** The sizes of a gradient with respect to the weight. */
+export interface WeightGradientShape {
+  /** Number of scores. */
+  readonly k: number;
+  readonly batch: number;
+  readonly size: Pair;
+  readonly target: Pair;
+  readonly kernel: Pair;
+  /** Input channels of a group. */
+  readonly rows: number;
+  readonly out: number;
+}

@@ -13,6 +13,7 @@ import {
   forwardGather,
   type GatherConvolution,
   inputGradientGather,
+  type WeightGradientShape,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
 import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
@@ -242,11 +243,15 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
   },
 };
 
-function weightGradientShape(x: TensorSpec, cotangent: TensorSpec, { kernel, groups }: WeightGradientAttributes) {
+function weightGradientShape(
+  x: TensorSpec,
+  cotangent: TensorSpec,
+  { kernel, groups }: WeightGradientAttributes,
+): WeightGradientShape {
   const [batch, channels, h, w] = dims(x.shape);
   const [k, , out, oh] = dims(cotangent.shape);
   const target: Pair = [oh, at(cotangent.shape, 4)];
-  return { k, batch, size: [h, w] as const, target, kernel, rows: channels / groups, out };
+  return { k, batch, size: [h, w], target, kernel, rows: channels / groups, out };
 }
 
 export interface Conv2dOptions {

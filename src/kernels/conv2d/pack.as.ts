@@ -1,8 +1,5 @@
 /* Rearranges the operands of a convolution for `gemm`. All distances are in bytes. */
-
-const COLUMNS: usize = 8;
-/** Bytes of a row of a panel. */
-const ROW: usize = 4 * COLUMNS;
+import { COLUMNS, ROW } from '../matmul/gemm.as';
 
 /** panels[group][panel][o][i][r][8] = w[group, o, i, r, column], zeros where a panel has more columns than there are. */
 // @ts-ignore: a decorator of AssemblyScript

@@ -1,7 +1,7 @@
 import type { TensorSpec } from '../../tensor/layout.ts';
 import { at } from '../../tensor/shape.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, FLOAT } from '../matmul/gemm.ts';
+import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
 import { dims, type GatherConvolution } from './geometry.ts';
 import { type Phase, phases, reach } from './phases.ts';
 

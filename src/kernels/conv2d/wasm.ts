@@ -1,5 +1,5 @@
-import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import type { Engine, WasmOperand } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
 import { depthwiseWasm, isDepthwise } from './depthwise.ts';
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';

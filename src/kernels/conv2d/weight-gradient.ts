@@ -1,26 +1,14 @@
-import type { Pair } from '../core/pair.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
 import { isDepthwise } from './depthwise.ts';
-import type { ConvGeometry } from './geometry.ts';
+import type { ConvGeometry, WeightGradientShape } from './geometry.ts';
 import { eachPhase, placePhase } from './source.ts';
 
 /** Products that one pass sums: what they read stays in a second-level cache. */
 const PRODUCTS = 1 << 12;
 /** Channels whose planes are filled by one unit. */
 const UNIT_CHANNELS = 16;
-
-export interface WeightGradientShape {
-  /** Number of scores. */
-  readonly k: number;
-  readonly batch: number;
-  readonly size: Pair;
-  readonly target: Pair;
-  readonly kernel: Pair;
-  /** Input channels of a group. */
-  readonly rows: number;
-  readonly out: number;
-}
 
 interface Operands {
   readonly x: WasmOperand;

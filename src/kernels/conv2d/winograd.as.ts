@@ -7,12 +7,12 @@
  * The weights G g G^T are made once. B^T d B of all tiles are 36 matrices of tiles by channels, which `gemm` multiplies.
  * Channels are done four at a time. All distances are in bytes.
  */
-import { VECTOR } from '../matmul/vector.as';
+import { VECTOR } from '../core/vector.as';
+import { COLUMNS } from '../matmul/gemm.as';
 
 /** Pixels of a tile of the result, and of what it is computed from, along an axis. */
 const TILE: usize = 4;
 const WINDOW: usize = 6;
-const COLUMNS: usize = 8;
 
 // @ts-ignore: a decorator of AssemblyScript
 @inline

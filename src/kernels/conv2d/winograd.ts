@@ -1,5 +1,6 @@
 import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
 import { type Phase, phases } from './phases.ts';

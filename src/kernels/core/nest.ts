@@ -1,8 +1,7 @@
 import { at, sizeOf } from '../../tensor/shape.ts';
-import type { Job, WasmOperand, Workspace } from '../cpu/wasm/call.ts';
+import { FLOAT, type Job, type WasmOperand, type Workspace } from '../cpu/wasm/call.ts';
 import type { IterationSpace } from './iteration.ts';
 
-const FLOAT = 4;
 /** Elements of a unit that does little with each of them: enough to be worth sharing, and few enough for three operands to fit into a cache. */
 export const PART = 4096;
 

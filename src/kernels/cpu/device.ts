@@ -106,7 +106,7 @@ export class CpuDevice implements Device {
   ): boolean {
     const pool = this.#pool;
     if (!pool || !kernel.wasm) return false;
-    const workspace = new Workspace(this.#memory, this);
+    const workspace = new Workspace(this.#memory);
     const open = (operand: Operand) => new StoredOperand(operand);
     try {
       const exact = this.precision === 'exact';

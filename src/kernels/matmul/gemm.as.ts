@@ -8,14 +8,15 @@
  * [panel][o][i][l][8], zeros filling up the last one. Tile: 6 pixels x 8 columns are summed in 12 vector registers.
  */
 import { tiles4, tiles5, tiles6 } from './tiles.generated.as';
-import { VECTOR } from './vector.as';
+import { narrow, upper } from '../core/double.as';
+import { VECTOR } from '../core/vector.as';
 
 /** Pixels of a tile: with more, the sums and what a step loads do not fit into the 16 registers of x86. */
 const PIXELS: usize = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
 /** Columns of a panel and of a tile. */
-const COLUMNS: usize = 8;
+export const COLUMNS: usize = 8;
 /** Bytes of a row of a panel. */
-const ROW: usize = 4 * COLUMNS;
+export const ROW: usize = 4 * COLUMNS;
 /** Bytes of a row of a tile of double precision. */
 const SUMS: usize = 8 * COLUMNS;
 
@@ -204,9 +205,7 @@ function sumTile(product: Gemm, height: usize, sources: usize, x: usize, w: usiz
     }
   }
   for (let i: usize = 0; i < PIXELS * ROW; i += VECTOR) {
-    const low = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i));
-    const high = f32x4.demote_f64x2_zero(v128.load(sums + 2 * i, VECTOR));
-    v128.store(tile + i, v128.shuffle<f32>(low, high, 0, 1, 4, 5));
+    v128.store(tile + i, narrow(v128.load(sums + 2 * i), v128.load(sums + 2 * i, VECTOR)));
   }
 }
 
@@ -218,12 +217,6 @@ function addTile(sums: usize, tile: usize): void {
     v128.store(to, f64x2.add(v128.load(to), f64x2.promote_low_f32x4(values)));
     v128.store(to, f64x2.add(v128.load(to, VECTOR), f64x2.promote_low_f32x4(upper(values))), VECTOR);
   }
-}
-
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function upper(v: v128): v128 {
-  return v128.shuffle<f32>(v, v, 2, 3, 2, 3);
 }
 
 /** target[c] = act(sums[c] + bias[c] + residual[c]) for a row of a tile; of the last panel fewer columns are stored. */

@@ -1,6 +1,5 @@
-import type { WasmCall } from '../cpu/wasm/call.ts';
+import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
 
-export const FLOAT = 4;
 /** Columns of a panel of weights, see gemm.as.ts. */
 export const COLUMNS = 8;
 /** Bytes of x and of weights that a unit reads, so that they stay in a second-level cache. */
@@ -13,9 +12,6 @@ const FEWEST_PIXELS = 20;
 /** As many units as keep several threads busy until the end, where each is worth its share: so many products at least. */
 const UNITS = 32;
 const PRODUCTS = 1 << 19;
-
-/** What a WebAssembly kernel needs of the device. */
-export type Engine = Pick<WasmCall<unknown>, 'run' | 'workspace' | 'exact'>;
 
 /** See `Gemm` of gemm.as.ts; what is left out is 0. */
 export interface Gemm {

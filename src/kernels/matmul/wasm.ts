@@ -2,7 +2,8 @@ import type { TensorSpec } from '../../tensor/layout.ts';
 import { at } from '../../tensor/shape.ts';
 import type { IterationSpace } from '../core/iteration.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
-import { type Engine, FLOAT, panelBytes, panelsOf, runGemm } from './gemm.ts';
+import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf, runGemm } from './gemm.ts';
 import { lastTwo } from './last-two.ts';
 
 /** Rows that one unit of `toPlanes` makes contiguous. */

@@ -5,8 +5,7 @@
 import * as double from '../core/double.as';
 import { narrow, normalDistribution, select, widen } from '../core/double.as';
 import { Nest, next, Walk, walk } from '../core/nest.as';
-
-const VECTOR: usize = 16;
+import { VECTOR } from '../core/vector.as';
 
 // @ts-ignore: a decorator of AssemblyScript
 @unmanaged

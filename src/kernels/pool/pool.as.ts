@@ -3,8 +3,7 @@
  * forward kernels is a row of results, one of the backward kernels a row of derivatives: nothing is written twice.
  */
 import { narrow, upper, widen } from '../core/double.as';
-
-const VECTOR: usize = 16;
+import { VECTOR } from '../core/vector.as';
 
 /** See `Window` of windows.ts. */
 // @ts-ignore: a decorator of AssemblyScript

@@ -1,11 +1,9 @@
-import type { WasmCall, WasmOperand, Workspace } from '../cpu/wasm/call.ts';
+import { type Engine, FLOAT, type WasmOperand, type Workspace } from '../cpu/wasm/call.ts';
 import type { KernelName } from '../cpu/wasm/kernels.ts';
 import { imageDims, type Window, type Windows } from './windows.ts';
 
 /** The kernels of pool.as.ts do four channels at a time. */
 const VECTOR = 4;
-
-type Engine = Pick<WasmCall<unknown>, 'run' | 'workspace'>;
 
 /** False for images of too few channels. */
 export function poolWasm(
@@ -44,7 +42,7 @@ export function maxPoolGradientWasm(
   engine: Engine,
 ): boolean {
   const { images, channels } = imageDims(x);
-  const winners = engine.workspace.allocate(4 * images * channels * windows.rows.length * windows.columns.length);
+  const winners = engine.workspace.allocate(FLOAT * images * channels * windows.rows.length * windows.columns.length);
   return (
     runPooling('maxPoolWinners', x, winners, windows, engine) &&
     runGradient('maxPoolGradient', dy, dx, windows, engine, { winners, images })

@@ -4,8 +4,7 @@
  */
 import { narrow, widen } from '../core/double.as';
 import { Nest, next, Walk, walk } from '../core/nest.as';
-
-const VECTOR: usize = 16;
+import { VECTOR } from '../core/vector.as';
 
 // @ts-ignore: a decorator of AssemblyScript
 @unmanaged

@@ -1,10 +1,9 @@
 import { at } from '../../tensor/shape.ts';
 import { nestOf, PART, SMALL } from '../core/nest.ts';
-import type { WasmCall, WasmOperand } from '../cpu/wasm/call.ts';
+import { type Engine, FLOAT, type WasmOperand } from '../cpu/wasm/call.ts';
 import type { KernelName } from '../cpu/wasm/kernels.ts';
 import { keptSpace, reducedSpace, runsOf } from './loops.ts';
 
-const FLOAT = 4;
 /** Results of a unit: a cache line at least, and no more than have their sums in a first-level cache. */
 const FEWEST = 16;
 const MOST = 1024;
@@ -15,7 +14,7 @@ export function reduceWasm(
   x: WasmOperand,
   y: WasmOperand,
   options: { readonly axes: readonly number[]; readonly mean: boolean },
-  { run, workspace }: Pick<WasmCall<unknown>, 'run' | 'workspace'>,
+  { run, workspace }: Engine,
 ): boolean {
   const kept = keptSpace([y], x, options.axes);
   const reduced = reducedSpace(x, options.axes);
@@ -42,7 +41,7 @@ export function linesWasm(
   x: WasmOperand,
   y: WasmOperand,
   options: { readonly axis: number; readonly more?: Readonly<Record<string, number>> },
-  { run, workspace }: Pick<WasmCall<unknown>, 'run' | 'workspace'>,
+  { run, workspace }: Engine,
 ): boolean {
   const { axis, more } = options;
   const length = at(x.shape, axis);

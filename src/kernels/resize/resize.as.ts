@@ -1,6 +1,5 @@
 import { narrow, widen } from '../core/double.as';
-
-const VECTOR: usize = 16;
+import { VECTOR } from '../core/vector.as';
 
 /** y[o, r, i] = sum over taps t of weights[r, t] * x[o, indices[r, t], i], all of them dense. */
 // @ts-ignore: a decorator of AssemblyScript

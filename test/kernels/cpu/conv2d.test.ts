@@ -1,19 +1,17 @@
-import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import {
   conv2dDefinition,
   conv2dInputGradientDefinition,
   conv2dWeightGradientDefinition,
 } from '../../../src/kernels/conv2d/index.ts';
-import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
+import type { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { conv2d, tensor } from '../../../src/kernels/index.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
 import { expectClose } from '../../support/numbers.ts';
-import { cutUp, guardHeaps, pairOf, wave } from '../../support/wasm-kernels.ts';
+import { cutUp, describeBuilds, guardHeaps, pairOf, wave } from '../../support/wasm-kernels.ts';
 
 let inPieces = false;
 vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
@@ -22,9 +20,6 @@ vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
   return { ...real, instantiate };
 });
 guardHeaps();
-
-// As the command does; Node 20 has relaxed SIMD behind this flag.
-if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 /** Relative L2, against sums in double precision. */
 const TOLERANCE = { exact: 1e-6, fast: 1e-5 };
@@ -95,26 +90,7 @@ const norm = (values: ArrayLike<number>) =>
 /** What sums would be without cancelling. */
 const magnitudes: typeof wave = (shape, phase) => wave(shape, phase).map(Math.abs);
 
-const builds = [
-  { kernels: 'wasm', precision: 'exact' },
-  { kernels: 'wasm', precision: 'fast' },
-  { kernels: 'wasm-relaxed', precision: 'exact' },
-  { kernels: 'wasm-relaxed', precision: 'fast' },
-] as const;
-
-describe.each(builds)('the convolutions of $kernels, $precision,', (options) => {
-  let device: CpuDevice;
-  let oracle: CpuDevice;
-  beforeAll(() => {
-    device = new CpuDevice({ ...options, threads: 1 });
-    oracle = new CpuDevice({ kernels: 'typescript' });
-  });
-  afterAll(() => {
-    expect(device.memory().live, 'bytes left on the device').toBe(0);
-    device.destroy();
-    oracle.destroy();
-  });
-
+describeBuilds('the convolutions', (pair, precision) => {
   /** Bit for bit the same, however the units are shared out. */
   async function runTwice<T>(compute: () => Promise<T>): Promise<T> {
     const whole = await compute();
@@ -128,6 +104,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
   }
 
   async function expectAgreement(c: Convolution, tolerance: number): Promise<void> {
+    const { device, oracle } = pair();
     const actual = await runTwice(() => run(device, c));
     const expected = await run(oracle, c);
     // Sums that nearly cancel have few digits, so the error is measured against the size of what is added.
@@ -141,7 +118,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
   it('agree with the TypeScript kernels, forward and backward', async () => {
     await fc.assert(
       fc.asyncProperty(convolutions, async (c) => {
-        await expectAgreement(c, TOLERANCE[options.precision]);
+        await expectAgreement(c, TOLERANCE[precision]);
       }),
       { numRuns: 60 },
     );
@@ -150,7 +127,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
   it('agree with the TypeScript kernels where each channel is a group', async () => {
     await fc.assert(
       fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
-        await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[options.precision]);
+        await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[precision]);
       }),
       { numRuns: 60 },
     );
@@ -170,7 +147,7 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
       ...{ batch, groups: 2, channels: 3, out: 5, size: [60, 60], kernel: [3, 2], stride: [1, 1] },
       ...{ padding: [1, 1], dilation: [1, 1], bias: false, residual: false, relu: false, constant: false },
     };
-    await expectAgreement(c, TOLERANCE[options.precision]);
+    await expectAgreement(c, TOLERANCE[precision]);
   });
 
   it('agree where there are many units', async () => {
@@ -178,24 +155,25 @@ describe.each(builds)('the convolutions of $kernels, $precision,', (options) => 
       ...{ batch: 2, groups: 1, channels: 40, out: 70, size: [20, 30], kernel: [3, 3], stride: [2, 1] },
       ...{ padding: [1, 1], dilation: [1, 1], bias: true, residual: true, relu: true, constant: true },
     };
-    await expectAgreement(c, TOLERANCE[options.precision]);
+    await expectAgreement(c, TOLERANCE[precision]);
   });
 
   it('keep the rounding of long sums small', async () => {
     using scope = new Scope();
     const [channels, out] = [2048, 8];
     const sums = await Promise.all(
-      [device, oracle].map((on) => {
+      [pair().device, pair().oracle].map((on) => {
         const x = tensor(on, wave([1, channels, 5, 5], 0).map(Math.abs), [1, channels, 5, 5], { scope });
         const weight = tensor(on, wave([out, channels, 3, 3], 1).map(Math.abs), [out, channels, 3, 3], { scope });
         return conv2d(x, weight).data();
       }),
     );
-    expectClose(sums[0] ?? [], sums[1] ?? [], options.precision === 'exact' ? 3e-7 : 1e-5);
+    expectClose(sums[0] ?? [], sums[1] ?? [], precision === 'exact' ? 3e-7 : 1e-5);
   });
 
   it.each([9, 3])('let a NaN come through the ReLU, in a column of a panel of %i', async (out) => {
     using scope = new Scope();
+    const { device } = pair();
     const x = tensor(device, [Number.NaN, -1], [1, 1, 1, 2], { scope });
     const weight = tensor(device, new Float32Array(out).fill(1), [out, 1, 1, 1], { scope });
     const y = await conv2d(x, weight, { activation: 'relu' }).data();

@@ -1,13 +1,11 @@
-import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
+import { expect, it, vi } from 'vitest';
+import type { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { expand, linear, matmul, tensor, transpose } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
 import { expectClose } from '../../support/numbers.ts';
-import { cutUp, guardHeaps, wave } from '../../support/wasm-kernels.ts';
+import { cutUp, describeBuilds, guardHeaps, wave } from '../../support/wasm-kernels.ts';
 
 let inPieces = false;
 vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
@@ -16,9 +14,6 @@ vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
   return { ...real, instantiate };
 });
 guardHeaps();
-
-// As the command does; Node 20 has relaxed SIMD behind this flag.
-if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 /** Relative L2, against sums in double precision. Sums that nearly cancel lose digits, so that this is above rounding. */
 const TOLERANCE = { exact: 1e-5, fast: 1e-4 };
@@ -61,36 +56,18 @@ async function run(device: CpuDevice, product: Product): Promise<ArrayLike<numbe
   return y;
 }
 
-const builds = [
-  { kernels: 'wasm', precision: 'exact' },
-  { kernels: 'wasm', precision: 'fast' },
-  { kernels: 'wasm-relaxed', precision: 'exact' },
-  { kernels: 'wasm-relaxed', precision: 'fast' },
-] as const;
-
-describe.each(builds)('the matrix products of $kernels, $precision,', (options) => {
-  let device: CpuDevice;
-  let oracle: CpuDevice;
-  beforeAll(() => {
-    device = new CpuDevice({ ...options, threads: 1 });
-    oracle = new CpuDevice({ kernels: 'typescript' });
-  });
-  afterAll(() => {
-    expect(device.memory().live, 'bytes left on the device').toBe(0);
-    device.destroy();
-    oracle.destroy();
-  });
-
+describeBuilds('the matrix products', (pair, precision) => {
   it('agree with the TypeScript kernel, however the units are shared out', async () => {
     await fc.assert(
       fc.asyncProperty(products, async (product) => {
+        const { device, oracle } = pair();
         const actual = await run(device, product);
         inPieces = true;
         const again = await run(device, product).finally(() => {
           inPieces = false;
         });
         expect(again).toEqual(actual);
-        expectClose(actual, await run(oracle, product), TOLERANCE[options.precision]);
+        expectClose(actual, await run(oracle, product), TOLERANCE[precision]);
       }),
       { numRuns: 100 },
     );
@@ -98,6 +75,7 @@ describe.each(builds)('the matrix products of $kernels, $precision,', (options) 
 
   it('let a NaN come through, and nothing else', async () => {
     using scope = new Scope();
+    const { device } = pair();
     const x = tensor(device, [1, Number.NaN, 2, 3], [2, 2], { scope });
     const weight = tensor(device, wave([9, 2], 1), [9, 2], { scope });
     const y = Array.from(await linear(x, weight).data());

@@ -54,11 +54,10 @@ const BUILD_OF = { wasm: 'simd', 'wasm-relaxed': 'relaxedSimd' } as const;
 export function chooseKernels(wanted?: string): CpuKernels {
   const runs = (kernels: CpuKernels) => kernels === 'typescript' || isSupported(BUILD_OF[kernels]);
   if (wanted === undefined) return CPU_KERNELS.findLast(runs) ?? 'typescript';
-  const able = CPU_KERNELS.filter(runs);
   const known = CPU_KERNELS.find((kernels) => kernels === wanted);
   if (!known) throw new UsageError(`CPU kernels "${wanted}" are unknown; use ${CPU_KERNELS.join(', ')}`);
-  if (!able.includes(known)) throw new DeviceError(`this host cannot run the ${known} kernels; use ${able.join(', ')}`);
-  return known;
+  if (runs(known)) return known;
+  throw new DeviceError(`this host cannot run the ${known} kernels; use ${CPU_KERNELS.filter(runs).join(', ')}`);
 }
 
 /** Whether fused multiply-add can be used; Node 20 wants the V8 flag `--experimental-wasm-relaxed-simd` for it. */
