@@ -28,6 +28,7 @@ import {
   type DeviceOptions,
   deviceOption,
   jsonOption,
+  type ModelOptions,
   modelOption,
   precisionOption,
   print,
@@ -42,10 +43,9 @@ import { ResultsWriter, readResults, Seen } from './results-file.ts';
 import { chooseShard, ofShard } from './shard.ts';
 
 interface Options
-  extends DeviceOptions,
+  extends ModelOptions,
+    DeviceOptions,
     Partial<Pick<MetricSettings, 'deletionFill' | 'insertionFill' | 'ranking' | 'steps' | 'ties' | 'score'>> {
-  readonly model: string;
-  readonly weights: string;
   readonly layer?: string;
   readonly method: string[];
   readonly protocol: Protocol;

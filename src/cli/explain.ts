@@ -29,6 +29,7 @@ import {
   deviceOption,
   fraction,
   jsonOption,
+  type ModelOptions,
   modelOption,
   precisionOption,
   print,
@@ -44,9 +45,7 @@ import {
 const FORMATS = ['png', 'svg'] as const;
 const METHODS = ['fm-g-cam', 'grad-cam'] as const;
 
-interface Options extends DeviceOptions {
-  readonly model: string;
-  readonly weights: string;
+interface Options extends ModelOptions, DeviceOptions {
   readonly layer?: string;
   readonly topk?: number;
   readonly classes?: string[];

@@ -1,25 +1,16 @@
-import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { Heap } from '../../src/kernels/cpu/heap.ts';
 import { type Job, type WasmOperand, Workspace } from '../../src/kernels/cpu/wasm/call.ts';
-import {
-  hasRelaxedSimd,
-  instantiate,
-  type KernelName,
-  SCRATCH_BYTES,
-  type WasmKernels,
-} from '../../src/kernels/cpu/wasm/kernels.ts';
+import { instantiate, type KernelName, SCRATCH_BYTES, type WasmKernels } from '../../src/kernels/cpu/wasm/kernels.ts';
 import type { HostOperand } from '../../src/kernels/device.ts';
 import type { OpDefinition } from '../../src/kernels/op.ts';
 import { denseLayout, type Layout, type TensorSpec } from '../../src/tensor/layout.ts';
 import type { HostData } from '../../src/tensor/memory.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
+import { wave as waveOf } from './wasm-kernels.ts';
 
 /* The WebAssembly and the TypeScript kernel of an op, side by side and without a device around them. */
-
-// As the command does; Node 20 has relaxed SIMD behind this flag.
-if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 /** An input of an op: its layout in a block of data. */
 export interface Input extends Layout {
@@ -154,7 +145,7 @@ export function describeKernelPairs(name: string, suite: (pair: KernelPair) => v
 
 /** Irregular values between -1 and 1, so that sums do not cancel. */
 export function wave(length: number, phase = 0): Float32Array {
-  return Float32Array.from({ length }, (_, i) => Math.sin(1.7 * i * i + phase));
+  return waveOf([length], phase);
 }
 
 /** Layouts of a shape: its axes in any order in memory, with gaps, and stretched (stride 0) where `stretched` says so. */

@@ -1,16 +1,12 @@
-import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { CPU_KERNELS, type CpuKernels, chooseKernels, hasRelaxedSimd } from '../../../src/kernels/cpu/wasm/kernels.ts';
+import { CPU_KERNELS, type CpuKernels, chooseKernels } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { add, concat, conv2d, multiplyAdd, multiplyAddRelu, tensor } from '../../../src/kernels/index.ts';
 import { CHANNELS_LAST } from '../../../src/tensor/layout.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
 import { wave } from '../../support/wasm-kernels.ts';
-
-// As the command does; Node 20 has relaxed SIMD behind this flag.
-if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 describe.each(['wasm', 'wasm-relaxed'] as const)('the %s kernels', (kernels: CpuKernels) => {
   let device: CpuDevice;

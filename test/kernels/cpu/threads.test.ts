@@ -10,7 +10,7 @@ import type { Start } from '../../../src/kernels/cpu/threads/share.js';
 import { instantiate } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { add, conv2d, tensor } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
-import { sizeOf } from '../../../src/tensor/shape.ts';
+import { wave } from '../../support/wasm-kernels.ts';
 
 type Spawn = typeof import('../../../src/kernels/cpu/threads/spawn.ts');
 
@@ -77,9 +77,6 @@ function packingPool(threads: number, count: number, patience?: number) {
   };
 }
 
-const wave = (shape: readonly number[]) =>
-  Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i));
-
 describe('threads', () => {
   it('do every unit of thousands of jobs once, whoever wakes up when', () => {
     const { copy } = packingPool(4, 37);
@@ -103,7 +100,7 @@ describe('threads', () => {
         const results = await Promise.all(
           devices.map((device) => {
             using scope = new Scope();
-            const make = (shape: readonly number[]) => tensor(device, wave(shape), shape, { scope });
+            const make = (shape: readonly number[]) => tensor(device, wave(shape, 0), shape, { scope });
             const x = make([batch, channels, size, size]);
             const y = conv2d(x, make([out, channels, 3, 3]), { padding: 1, activation: 'relu' });
             return add(y, y).data();
