@@ -47,6 +47,27 @@ export function describeBuilds(name: string, suite: (pair: () => DevicePair, pre
 export const wave = (shape: Shape, phase: number) =>
   Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i + phase));
 
+/** What sums over `wave` would be without cancelling. */
+export const magnitudes: typeof wave = (shape, phase) => wave(shape, phase).map(Math.abs);
+
+const norm = (values: ArrayLike<number>) =>
+  Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
+
+/**
+ * The L2 distance of sums to the `expected` ones, against the size of what is added (`scale`): sums that nearly cancel
+ * have few digits.
+ */
+export function expectSums(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  scale: ArrayLike<number>,
+  tolerance: number,
+  what = 'sums',
+): void {
+  const distance = norm(Array.from(actual, (value, i) => value - (expected[i] ?? Number.NaN)));
+  expect(distance, `${what}: distance`).toBeLessThanOrEqual(tolerance * norm(scale));
+}
+
 export const pairOf = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
 
 /** Floats that are overwritten; filling all of the scratch memory would take most of the time of the tests. */

@@ -11,7 +11,7 @@ import { applySingle } from '../../../src/kernels/op.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
 import { expectClose } from '../../support/numbers.ts';
-import { cutUp, describeBuilds, guardHeaps, pairOf, wave } from '../../support/wasm-kernels.ts';
+import { cutUp, describeBuilds, expectSums, guardHeaps, magnitudes, pairOf, wave } from '../../support/wasm-kernels.ts';
 
 let inPieces = false;
 vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
@@ -84,12 +84,6 @@ async function run(device: CpuDevice, c: Convolution, values = wave) {
   return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
 }
 
-const norm = (values: ArrayLike<number>) =>
-  Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
-
-/** What sums would be without cancelling. */
-const magnitudes: typeof wave = (shape, phase) => wave(shape, phase).map(Math.abs);
-
 describeBuilds('the convolutions', (pair, precision) => {
   /** Bit for bit the same, however the units are shared out. */
   async function runTwice<T>(compute: () => Promise<T>): Promise<T> {
@@ -107,11 +101,9 @@ describeBuilds('the convolutions', (pair, precision) => {
     const { device, oracle } = pair();
     const actual = await runTwice(() => run(device, c));
     const expected = await run(oracle, c);
-    // Sums that nearly cancel have few digits, so the error is measured against the size of what is added.
     const scale = await run(oracle, { ...c, relu: false }, magnitudes);
     for (const key of ['y', 'dx', 'dw'] as const) {
-      const distance = norm(actual[key].map((value, i) => value - (expected[key][i] ?? Number.NaN)));
-      expect(distance, `${key}: distance`).toBeLessThanOrEqual(tolerance * norm(scale[key]));
+      expectSums(actual[key], expected[key], scale[key], tolerance, key);
     }
   }
 
