@@ -2,6 +2,7 @@ import type { TensorSpec } from '../../tensor/layout.ts';
 import { at } from '../../tensor/shape.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf } from '../matmul/gemm.ts';
 import { dims, type GatherConvolution } from './geometry.ts';
 import { type Phase, phases, reach } from './phases.ts';
 
@@ -102,4 +103,36 @@ export function placeWeight(
     rowStep: FLOAT * rowStride,
     columnStep: FLOAT * columnStride,
   };
+}
+
+/** The address of the weights of a phase as panels. They are read wherever they lie. */
+export function packWeight(
+  conv: GatherConvolution,
+  pair: Pick<PhasePair, 'down' | 'across'>,
+  weight: WasmOperand,
+  { run, workspace }: Engine,
+): number {
+  const { groups, rows, columns } = conv;
+  const { down, across } = pair;
+  const products = down.taps.count * across.taps.count * rows;
+  const panels = groups * panelsOf(columns);
+  const { first, ...steps } = placeWeight(conv, pair, weight);
+  const layout = { ...steps, outer: down.taps.count, inner: across.taps.count, rows, columns };
+  const key = `panels ${groups} ${first} ${Object.values(layout)}`;
+  return workspace.pack(weight, key, panels * panelBytes(products), (to) => {
+    const job = {
+      panels: to,
+      w: weight.address + first,
+      group: layout.group,
+      outer: layout.outer,
+      outerStep: layout.down,
+      inner: layout.inner,
+      innerStep: layout.across,
+      rows,
+      rowStep: layout.rowStep,
+      columns,
+      columnStep: layout.columnStep,
+    };
+    run('packPanels', job, panels);
+  });
 }

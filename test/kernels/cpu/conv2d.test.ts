@@ -134,6 +134,14 @@ describeBuilds('the convolutions', (pair, precision) => {
     );
   });
 
+  it('agree with the TypeScript kernels by the algorithm of Winograd in several blocks of tiles', async () => {
+    const c: Convolution = {
+      ...{ batch: 1, groups: 1, channels: 8, out: 68, size: [131, 130], kernel: [3, 3], stride: [1, 1] },
+      ...{ padding: [1, 1], dilation: [1, 1], bias: true, residual: true, relu: true, constant: true },
+    };
+    await expectAgreement({ ...c, algorithm: 'winograd' }, TOLERANCE.fast);
+  });
+
   it.each([2, 3])('sum the weight gradient over %i images in as many passes', async (batch) => {
     const c: Convolution = {
       ...{ batch, groups: 2, channels: 3, out: 5, size: [60, 60], kernel: [3, 2], stride: [1, 1] },
