@@ -53,6 +53,11 @@ export class CpuDevice implements Device {
     return this.#pool?.threads ?? 1;
   }
 
+  /** Starts the threads now, so that the first work worth sharing does not wait for them. */
+  start(): void {
+    this.#pool?.start();
+  }
+
   get destroyed(): boolean {
     return this.#heap === undefined;
   }
