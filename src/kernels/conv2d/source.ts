@@ -105,34 +105,37 @@ export function placeWeight(
   };
 }
 
-/** The address of the weights of a phase as panels. They are read wherever they lie. */
+/**
+ * The address of the weights of a phase as panels, wherever the weights lie: [group][panel][tap][row][8], or
+ * [group][panel][row][tap][8] where the taps of a row are read together.
+ */
 export function packWeight(
   conv: GatherConvolution,
   pair: Pick<PhasePair, 'down' | 'across'>,
   weight: WasmOperand,
   { run, workspace }: Engine,
+  innermost: 'row' | 'tap' = 'row',
 ): number {
-  const { groups, rows, columns } = conv;
-  const { down, across } = pair;
-  const products = down.taps.count * across.taps.count * rows;
+  const { groups, columns } = conv;
+  const { first, group, columnStep, ...steps } = placeWeight(conv, pair, weight);
+  const down = { count: pair.down.taps.count, step: steps.down };
+  const across = { count: pair.across.taps.count, step: steps.across };
+  const row = { count: conv.rows, step: steps.rowStep };
+  const [outer, inner, last] = innermost === 'row' ? [down, across, row] : [row, down, across];
+  const layout = {
+    group,
+    outer: outer.count,
+    outerStep: outer.step,
+    inner: inner.count,
+    innerStep: inner.step,
+    rows: last.count,
+    rowStep: last.step,
+    columns,
+    columnStep,
+  };
   const panels = groups * panelsOf(columns);
-  const { first, ...steps } = placeWeight(conv, pair, weight);
-  const layout = { ...steps, outer: down.taps.count, inner: across.taps.count, rows, columns };
-  const key = `panels ${groups} ${first} ${Object.values(layout)}`;
-  return workspace.pack(weight, key, panels * panelBytes(products), (to) => {
-    const job = {
-      panels: to,
-      w: weight.address + first,
-      group: layout.group,
-      outer: layout.outer,
-      outerStep: layout.down,
-      inner: layout.inner,
-      innerStep: layout.across,
-      rows,
-      rowStep: layout.rowStep,
-      columns,
-      columnStep: layout.columnStep,
-    };
-    run('packPanels', job, panels);
+  const bytes = panels * panelBytes(outer.count * inner.count * last.count);
+  return workspace.pack(weight, `panels ${groups} ${first} ${Object.values(layout)}`, bytes, (to) => {
+    run('packPanels', { panels: to, w: weight.address + first, ...layout }, panels);
   });
 }

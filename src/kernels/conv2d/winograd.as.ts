@@ -4,11 +4,14 @@
  *
  *   y = A^T [ sum over channels of (G g G^T) . (B^T d B) ] A,   with d the 6 x 6 values below a tile of y
  *
+ * The points of interpolation are 0, 1, -1, 2, -2 and infinity. Lagrange's divisors 4, -6, -6, 24, 24 and 1 stand in A, where
+ * they cost least.
+ *
  * B^T d B of a block of tiles are 36 matrices of tiles by channels. The weights G g G^T are four times as many as g, so that
  * they are made anew for each block, a few columns at a time, and stay in a cache until they are multiplied: that takes less
  * time than to read them from memory. Channels are done four at a time. All distances are in bytes.
  */
-import { VECTOR } from '../core/vector.as';
+import { multiplyAdd, VECTOR } from '../core/vector.as';
 import { COLUMNS, multiplyTiles, PIXELS, ROW } from '../matmul/gemm.as';
 
 /** Pixels of a tile of the result, and of what it is computed from, along an axis. */
@@ -19,22 +22,6 @@ const WINDOW: usize = 6;
 @inline
 function times(a: v128, factor: f32): v128 {
   return f32x4.mul(a, f32x4.splat(factor));
-}
-
-/** Weights g0, g1, g2 become G g: six vectors, `step` apart. */
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function transformWeights(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
-  const outer = times(f32x4.add(g0, g2), -1.0 / 6);
-  const middle = times(g1, 1.0 / 6);
-  const far = f32x4.add(times(g0, 1.0 / 24), times(g2, 1.0 / 6));
-  const half = times(g1, 1.0 / 12);
-  v128.store(to, times(g0, 0.25));
-  v128.store(to + step, f32x4.sub(outer, middle));
-  v128.store(to + 2 * step, f32x4.add(outer, middle));
-  v128.store(to + 3 * step, f32x4.add(far, half));
-  v128.store(to + 4 * step, f32x4.sub(far, half));
-  v128.store(to + 5 * step, g2);
 }
 
 /** Values at six addresses become B^T d: six vectors, `step` apart. */
@@ -67,14 +54,14 @@ function transformOutput(m: usize, from: usize, to: usize, step: usize): void {
   const m2 = v128.load(m + 2 * from);
   const m3 = v128.load(m + 3 * from);
   const m4 = v128.load(m + 4 * from);
-  const near = f32x4.add(m1, m2);
-  const nearOdd = f32x4.sub(m1, m2);
-  const far = f32x4.add(m3, m4);
-  const farOdd = f32x4.sub(m3, m4);
-  v128.store(to, f32x4.add(f32x4.add(v128.load(m), near), far));
-  v128.store(to + step, f32x4.add(nearOdd, times(farOdd, 2)));
+  const near = times(f32x4.add(m1, m2), -1.0 / 6);
+  const nearOdd = times(f32x4.sub(m1, m2), -1.0 / 6);
+  const far = times(f32x4.add(m3, m4), 1.0 / 24);
+  const farOdd = times(f32x4.sub(m3, m4), 1.0 / 12);
+  v128.store(to, f32x4.add(f32x4.add(times(v128.load(m), 0.25), near), far));
+  v128.store(to + step, f32x4.add(nearOdd, farOdd));
   v128.store(to + 2 * step, f32x4.add(near, times(far, 4)));
-  v128.store(to + 3 * step, f32x4.add(f32x4.add(nearOdd, times(farOdd, 8)), v128.load(m + 5 * from)));
+  v128.store(to + 3 * step, f32x4.add(f32x4.add(nearOdd, times(farOdd, 4)), v128.load(m + 5 * from)));
 }
 
 /** Tiles of the result lie in rows and columns over each image; a block of them is transformed at a time. */
@@ -165,7 +152,7 @@ class WinogradProduct {
   matrix: usize;
   /** Channels of x. */
   rows: usize;
-  /** The weights: [panel][3][3][r][8]. */
+  /** The weights: [panel][channel][3][3][8]. */
   panels: usize;
   /** Channels of y, a multiple of 4. */
   columns: usize;
@@ -186,7 +173,7 @@ class WinogradProduct {
   relu: usize;
 }
 
-/** Units `begin` to `end`; `scratch` takes 36 matrices of weights and of sums, and where the tiles lie in those. */
+/** Units `begin` to `end`; `scratch` takes 36 matrices of sums, six of weights, and where tiles lie. */
 export function winogradProduct(job: usize, begin: usize, end: usize, scratch: usize): void {
   const product = changetype<WinogradProduct>(job);
   const all = (product.columns + COLUMNS - 1) / COLUMNS;
@@ -198,40 +185,62 @@ export function winogradProduct(job: usize, begin: usize, end: usize, scratch: u
     const panel = unit * product.unitPanels;
     const panels = min(product.unitPanels, all - panel);
     const matrix = (panels * product.rows * ROW) | 64;
-    const sums = weights + WINDOW * WINDOW * matrix;
-    for (let p: usize = 0; p < panels; p++) {
-      transformPanel(product, panel + p, weights + p * product.rows * ROW, matrix, scratch);
-    }
+    const sum = product.tiles * panels * ROW;
+    const sums = weights + WINDOW * matrix;
     for (let p: usize = 0; p < product.tiles + PIXELS; p++) {
       const tile = min(p, product.tiles - 1);
       store<u32>(sources + 4 * p, <u32>(tile * product.rows * 4));
       store<u32>(targets + 4 * p, <u32>(tile * panels * ROW));
     }
-    for (let m: usize = 0; m < WINDOW * WINDOW; m++) {
-      const x = product.matrices + m * product.matrix;
-      multiplyMatrix(product, x, weights + m * matrix, panels, sums + m * product.tiles * panels * ROW, sources, targets);
+    for (let i: usize = 0; i < WINDOW; i++) {
+      for (let p: usize = 0; p < panels; p++) {
+        transformWeights(product, panel + p, i, weights + p * product.rows * ROW, matrix);
+      }
+      for (let j: usize = 0; j < WINDOW; j++) {
+        const m = i * WINDOW + j;
+        multiplyMatrix(product, product.matrices + m * product.matrix, weights + j * matrix, panels, sums + m * sum, sources, targets);
+      }
     }
     const left = panel * COLUMNS;
     storeTiles(product, sums, panels, left, min(left + panels * COLUMNS, product.columns), scratch);
   }
 }
 
-/** G g G^T of a panel, as 36 matrices. */
-function transformPanel(product: WinogradProduct, panel: usize, to: usize, matrix: usize, half: usize): void {
-  const tap = product.rows * ROW;
-  const from = product.panels + panel * 9 * tap;
-  for (let at: usize = 0; at < tap; at += VECTOR) {
-    for (let j: usize = 0; j < 3; j++) {
-      const g = from + j * tap + at;
-      const column = half + j * VECTOR;
-      transformWeights(v128.load(g), v128.load(g + 3 * tap), v128.load(g + 6 * tap), column, 3 * VECTOR);
+/** Row i of G g G^T, as six matrices of a panel. Row i of G is 1, p, p^2 for the point p; at infinity 0, 0, 1. */
+function transformWeights(product: WinogradProduct, panel: usize, i: usize, to: usize, step: usize): void {
+  const point: f32 = i == 1 ? 1 : i == 2 ? -1 : i == 3 ? 2 : i == 4 ? -2 : 0;
+  const first = f32x4.splat(i == 5 ? 0 : 1);
+  const second = f32x4.splat(point);
+  const third = f32x4.splat(i == 5 ? 1 : point * point);
+  const four = f32x4.splat(4);
+  let g = product.panels + panel * product.rows * 9 * ROW;
+  for (const end = to + product.rows * ROW; to < end; to += ROW) {
+    for (let half: usize = 0; half < ROW; half += VECTOR) {
+      const at = g + half;
+      const g0 = combine(at, first, second, third);
+      const g1 = combine(at + ROW, first, second, third);
+      const g2 = combine(at + 2 * ROW, first, second, third);
+      const even = f32x4.add(g0, g2);
+      const evenFar = multiplyAdd(g2, four, g0);
+      const oddFar = f32x4.add(g1, g1);
+      const target = to + half;
+      v128.store(target, g0);
+      v128.store(target + step, f32x4.add(even, g1));
+      v128.store(target + 2 * step, f32x4.sub(even, g1));
+      v128.store(target + 3 * step, f32x4.add(evenFar, oddFar));
+      v128.store(target + 4 * step, f32x4.sub(evenFar, oddFar));
+      v128.store(target + 5 * step, g2);
     }
-    for (let i: usize = 0; i < WINDOW; i++) {
-      const row = half + i * 3 * VECTOR;
-      const first = to + i * WINDOW * matrix + at;
-      transformWeights(v128.load(row), v128.load(row, VECTOR), v128.load(row, 2 * VECTOR), first, matrix);
-    }
+    g += 9 * ROW;
   }
+}
+
+/** The sum of a column of g with these factors. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function combine(g: usize, first: v128, second: v128, third: v128): v128 {
+  const sum = multiplyAdd(v128.load(g, 3 * ROW), second, f32x4.mul(v128.load(g), first));
+  return multiplyAdd(v128.load(g, 6 * ROW), third, sum);
 }
 
 /** sums[tile, column] = sum over channels of x[tile, channel] w[channel, column], for all tiles of the block. */

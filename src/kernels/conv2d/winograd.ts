@@ -6,17 +6,23 @@ import type { GatherOperands } from './operands.ts';
 import { phases } from './phases.ts';
 import { packWeight } from './source.ts';
 
-/** Pixels of a tile of the result along an axis, see winograd.as.ts. */
+/** Pixels of a tile of the result along an axis, and of what it is computed from, see winograd.as.ts. */
 const TILE = 4;
-const MATRICES = 36;
+const WINDOW = 6;
+const MATRICES = WINDOW * WINDOW;
 /** Bytes of the matrices of a block of tiles, which a cache keeps. */
 const BLOCK_BYTES = 3 << 20;
-/** Bytes of the matrices of weights that a unit multiplies with, where it takes several panels. */
-const W_BYTES = 1 << 18;
-/** What the scratch memory has room for: rows of the matrices of weights and of sums of a panel, and the tables of tiles. */
-const ROOM = Math.floor((SCRATCH_BYTES - 1024) / (panelBytes(MATRICES) + 2 * FLOAT));
+/** Bytes of the matrices of weights of a unit, which a first-level cache keeps, where it takes several panels. */
+const W_BYTES = 1 << 15;
 /** Units that threads may share. */
 const UNITS = 4;
+/** Tables of a tile, and the sums of a tile and a panel, in the scratch memory. */
+const TABLE_BYTES = 2 * FLOAT;
+const SUM_BYTES = panelBytes(MATRICES);
+/** What the scratch memory has room for, apart from the rest that is of the same size for all. */
+const ROOM = SCRATCH_BYTES - 1024;
+/** With more there is little room for tiles. */
+const MOST_ROWS = 2048;
 
 /** Whether `winogradWasm` can do this one. */
 export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: GatherConvolution): boolean {
@@ -30,7 +36,7 @@ export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: 
 
 /** Whether that is worth it: from 16 channels on, where tiles fill the matrices. */
 export function winogradWins({ batch, rows, columns, target }: GatherConvolution): boolean {
-  return Math.min(rows, columns) >= 16 && rows <= 0.9 * ROOM && batch * target[0] * target[1] >= 7 * 7;
+  return Math.min(rows, columns) >= 16 && rows <= MOST_ROWS && batch * target[0] * target[1] >= 7 * 7;
 }
 
 /** 3x3 convolutions and input gradients as `winograd.as.ts` describes. */
@@ -40,15 +46,14 @@ export function winogradWasm(conv: GatherConvolution, operands: GatherOperands, 
   const { run, workspace } = engine;
   const [[down], [across]] = [phases(conv, 0), phases(conv, 1)];
   if (!down || !across) return;
-  const panels = packWeight(conv, { down, across }, operands.weight, engine);
+  const panels = packWeight(conv, { down, across }, operands.weight, engine, 'tap');
 
   const [tileRows, tileColumns] = [Math.ceil(target[0] / TILE), Math.ceil(target[1] / TILE)];
   const tiles = batch * tileRows * tileColumns;
   const block = blockOf(tiles, rows);
   const matrix = matrixBytes(block, rows);
   const matrices = workspace.allocate(MATRICES * matrix);
-  const units = Math.min(W_BYTES / (MATRICES * panelBytes(rows)), ROOM / (rows + block), panelsOf(columns) / UNITS);
-  const unitPanels = Math.max(1, Math.floor(units));
+  const unitPanels = panelsOfUnit(block, rows, columns);
   for (let firstTile = 0; firstTile < tiles; firstTile += block) {
     const count = Math.min(block, tiles - firstTile);
     const input = {
@@ -89,8 +94,22 @@ export function winogradWasm(conv: GatherConvolution, operands: GatherOperands, 
 
 /** Tiles of a block: blocks are of nearly equal size. */
 function blockOf(tiles: number, rows: number): number {
-  const most = Math.min(BLOCK_BYTES / (MATRICES * FLOAT * rows), ROOM - rows);
+  const most = Math.min(
+    BLOCK_BYTES / (MATRICES * FLOAT * rows),
+    (ROOM - weightBytes(rows)) / (SUM_BYTES + TABLE_BYTES),
+  );
   return Math.ceil(tiles / Math.ceil(tiles / most));
+}
+
+function panelsOfUnit(block: number, rows: number, columns: number): number {
+  const weights = weightBytes(rows);
+  const most = (ROOM - TABLE_BYTES * block) / (weights + SUM_BYTES * block);
+  return Math.max(1, Math.floor(Math.min(most, W_BYTES / weights, panelsOf(columns) / UNITS)));
+}
+
+/** Bytes of the matrices of weights of a panel that are made at a time. */
+function weightBytes(rows: number): number {
+  return WINDOW * panelBytes(rows);
 }
 
 /**
