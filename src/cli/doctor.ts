@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
-import { type AdapterSearch, findAdapters, isSoftware, openAdapter } from '../kernels/webgpu/adapter.ts';
+import { type AdapterSearch, findAdapters, openAdapter } from '../kernels/webgpu/adapter.ts';
+import { isSoftware } from '../kernels/webgpu/facts.ts';
 import { jsonOption, print } from './options.ts';
 import { relativeError } from './relative-error.ts';
 
