@@ -41,6 +41,9 @@ const IN_WORKGROUP_MEMORY = ['workgroup-32x32', 'workgroup-64x64', 'workgroup-12
 /** Workgroups that keep a GPU busy; WebGPU does not tell how many it runs at once. */
 const ENOUGH_WORKGROUPS = 128;
 
+/** Fewer would fill less than half of the smallest tile in workgroup memory. */
+const FEW_CHANNELS = 16;
+
 /** Threads of a workgroup on a CPU, whose vectors have 4 to 16 of them. More leave pixels over in small images. */
 const SOFTWARE_THREADS = 8;
 const HARDWARE_THREADS = 64;
@@ -104,14 +107,15 @@ export function chooseTiling(target: ShaderTarget, size: ProductSize): { tiling:
     return { tiling: 'subgroup', reason: `a software driver with subgroups of ${subgroups?.min}` };
   }
   if (software) return { tiling: 'register', reason: 'a software driver without subgroups' };
-  const possible = IN_WORKGROUP_MEMORY.filter((name) => !obstacle(name, target));
-  const large = possible.findLast((name) => countTiles(tilesOf(name, target), size).tiles >= ENOUGH_WORKGROUPS);
-  if (large)
-    return { tiling: large, reason: `a hardware GPU: the largest tiles that make ${ENOUGH_WORKGROUPS} workgroups` };
-  const [smallest] = possible;
-  if (smallest)
-    return { tiling: smallest, reason: `a hardware GPU: fewer than ${ENOUGH_WORKGROUPS} workgroups with any tiles` };
-  return { tiling: 'register', reason: 'a hardware GPU without enough workgroup memory' };
+  if (size.channels < FEW_CHANNELS) return { tiling: 'register', reason: 'a hardware GPU: groups of few channels' };
+  const [smallest, ...larger] = IN_WORKGROUP_MEMORY.filter((name) => !obstacle(name, target));
+  if (!smallest) return { tiling: 'register', reason: 'a hardware GPU with little workgroup memory' };
+  const large = larger.findLast((name) => {
+    const tiles = tilesOf(name, target);
+    return tiles.down * tiles.channels <= size.channels && countTiles(tiles, size).tiles >= ENOUGH_WORKGROUPS;
+  });
+  if (!large) return { tiling: smallest, reason: 'a hardware GPU: larger tiles would be too few or too empty' };
+  return { tiling: large, reason: `a hardware GPU: the largest tiles of which there are ${ENOUGH_WORKGROUPS}` };
 }
 
 /** How many tiles a product has, and how many of them lie side by side. */
