@@ -5,7 +5,6 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { type Pair, pair } from '../core/pair.ts';
 import type { Device } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
-import { linearGrid, type Uniform } from '../webgpu/program.ts';
 import {
   type ConvGeometry,
   convShape,
@@ -17,8 +16,7 @@ import {
 import { gatherConvolution, weightGradient } from './host.ts';
 import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
 import { weightGradientWasm } from './weight-gradient.ts';
-import { weightGradientWgsl } from './weight-gradient.wgsl.ts';
-import { gatherConvolutionWgsl } from './wgsl.ts';
+import { gatherConvolutionWgsl, weightGradientProgram } from './wgsl.ts';
 
 /** [K,N,C,H,W] with the channels innermost. */
 const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
@@ -162,13 +160,6 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   },
 };
 
-function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {
-  return Object.entries(pairs).flatMap(([name, [h, w]]): Uniform[] => [
-    [`${name}_h`, 'u32', h],
-    [`${name}_w`, 'u32', w],
-  ]);
-}
-
 export interface WeightGradientAttributes extends ConvGeometry {
   /** Height and width of the kernel. */
   readonly kernel: Pair;
@@ -197,31 +188,9 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
     return true;
   },
 
-  webgpu({ inputs: [x, cotangent], outputs: [dw], attributes }) {
+  webgpu({ inputs: [x, cotangent], outputs: [dw], attributes, target }) {
     if (!x || !cotangent || !dw) return [];
-    const { k, batch, size, target, kernel, rows, out } = weightGradientShape(x, cotangent, attributes);
-    const { stride, padding, dilation, groups } = attributes;
-    const threads = k * kernel[0] * kernel[1] * rows * out;
-    return [
-      {
-        key: 'conv2d/weight-gradient',
-        code: () => weightGradientWgsl,
-        bindings: [
-          { name: 'x', type: 'f32', operand: { input: 0 } },
-          { name: 'cotangent', type: 'f32', operand: { input: 1 } },
-          { name: 'dw', type: 'f32', operand: { output: 0 } },
-        ],
-        uniforms: [
-          ['threads', 'u32', threads],
-          ['batch', 'u32', batch],
-          ['rows', 'u32', rows],
-          ['channels', 'u32', out],
-          ['groups', 'u32', groups],
-          ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
-        ],
-        workgroups: linearGrid(threads),
-      },
-    ];
+    return [weightGradientProgram(weightGradientShape(x, cotangent, attributes), attributes, target)];
   },
 };
 

@@ -1,9 +1,11 @@
+import type { Pair } from '../core/pair.ts';
 import { linearGrid, type Uniform, type WgslProgram, workgroupGrid } from '../webgpu/program.ts';
 import { chooseTiling, countTiles, type ProductSize, type ShaderTarget, tilesOf } from '../webgpu/tiles.ts';
 import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
-import type { GatherConvolution } from './geometry.ts';
+import type { ConvGeometry, GatherConvolution, WeightGradientShape } from './geometry.ts';
 import { type Phase, phases } from './phases.ts';
+import { weightGradientWgsl } from './weight-gradient.wgsl.ts';
 
 /** What follows the sums: inputs of the op behind the source and the weight. */
 interface Epilogue {
@@ -135,4 +137,48 @@ function axisUniforms(
     [`offset_${axis}`, 'i32', taps.offset],
     [`offset_step_${axis}`, 'u32', taps.offsetStep],
   ];
+}
+
+/** See `weightGradient` of host.ts. */
+export function weightGradientProgram(
+  { k, batch, size, target, kernel, rows, out }: WeightGradientShape,
+  { stride, padding, dilation, groups }: ConvGeometry,
+  { software }: ShaderTarget,
+): WgslProgram {
+  const columns = out / groups;
+  // The larger tile reads half as much for each product; a GPU needs the threads that it does without.
+  const side = software ? 2 : 1;
+  const rowTiles = Math.ceil(rows / (4 * side));
+  const columnTiles = Math.ceil(columns / (4 * side));
+  const vectors = rows % 4 === 0 && columns % 4 === 0;
+  const type = vectors ? 'vec4f' : 'f32';
+  const threads = k * kernel[0] * kernel[1] * rowTiles * groups * columnTiles;
+  return {
+    key: `conv2d/weight-gradient/${vectors ? 4 : 1}`,
+    code: () => weightGradientWgsl({ rows: side, columns: side }, vectors),
+    bindings: [
+      { name: 'x', type, operand: { input: 0 } },
+      { name: 'cotangent', type, operand: { input: 1 } },
+      { name: 'dw', type, operand: { output: 0 } },
+    ],
+    uniforms: [
+      ['threads', 'u32', threads],
+      ['batch', 'u32', batch],
+      ['groups', 'u32', groups],
+      ['rows', 'u32', rows],
+      ['columns', 'u32', columns],
+      ['row_tiles', 'u32', rowTiles],
+      ['column_tiles', 'u32', columnTiles],
+      ['sums', 'u32', 4 * side * side],
+      ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
+    ],
+    workgroups: linearGrid(threads),
+  };
+}
+
+function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {
+  return Object.entries(pairs).flatMap(([name, [h, w]]): Uniform[] => [
+    [`${name}_h`, 'u32', h],
+    [`${name}_w`, 'u32', w],
+  ]);
 }
