@@ -1,5 +1,5 @@
 /** Numbers from [0,1): 32 bits of state, stepped by the golden ratio and mixed (Steele et al. 2014, SplitMix). */
-function uniform(seed: number): () => number {
+export function uniform(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x9e3779b9) | 0;
