@@ -79,7 +79,7 @@ describeDevice('explanations by any method', (device) => {
     expect(positive).toEqual(expected);
   });
 
-  it.each(PER_CLASS)('with one class fm-%s is %s up to normalisation', async (base) => {
+  it.each(PER_CLASS)('with one class the fusion of a method is the method up to normalisation: %s', async (base) => {
     const options = { classes: [3], ...optionsOf(base) };
     const single = await maps({ ...options, method: base });
     const fused = await maps({ ...options, method: `fm-${base}` as MethodName });

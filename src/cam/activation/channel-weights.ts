@@ -1,5 +1,5 @@
 import { UsageError } from '../../errors.ts';
-import { add, deviceOf, div, equal, mul, relu, reshape, scalar, sum, where } from '../../kernels/index.ts';
+import { deviceOf, div, equal, mul, multiplyAdd, relu, reshape, scalar, sum, where } from '../../kernels/index.ts';
 import { tidy } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { channelImportance } from '../algorithm.ts';
@@ -43,10 +43,10 @@ export function gradCamPlusPlusWeights(epsilon = 0): ChannelWeights {
   return ({ activations, gradients }) =>
     tidy([activations, gradients], (a, g) => {
       const constant = (value: number) => scalar(deviceOf(a), value, g.scope);
-      const denominator = add(constant(2), mul(perClass(sum(a, [-2, -1], true)), g));
+      const denominator = multiplyAdd(g, perClass(sum(a, [-2, -1], true)), constant(2));
       if (epsilon === 0) return sum(div(relu(g), denominator), [-2, -1]);
       const squares = mul(g, g);
-      return sum(div(mul(squares, relu(g)), add(mul(squares, denominator), constant(epsilon))), [-2, -1]);
+      return sum(div(mul(squares, relu(g)), multiplyAdd(squares, denominator, constant(epsilon))), [-2, -1]);
     });
 }
 

@@ -41,9 +41,12 @@ export function segXResCam({ region, pool = 1 }: SegXResCamOptions = {}): Method
     requireInside(target, call);
     const last = call.model.architecture.layer;
     const onlyRegion = (features: Tensor) => mul(features, coverage(target, [H, W], features));
-    return atLayer(call, ({ activations, gradients }) => combine(pooled(gradients(), pool), activations), {
-      [last]: onlyRegion,
-    });
+    if (call.layer !== last)
+      return atLayer(call, ({ activations, gradients }) => combine(pooled(gradients(), pool), activations), {
+        [last]: onlyRegion,
+      });
+    // The classes are linear in the last feature map: the derivatives of what comes from the region are those within it.
+    return atLayer(call, ({ activations, gradients }) => combine(pooled(onlyRegion(gradients()), pool), activations));
   };
 }
 
@@ -57,9 +60,9 @@ function requireInside({ x, y, width, height }: Region, { input }: MethodCall): 
   }
 }
 
-/** For each pixel of a feature map of the image, how much of it is in the region: [I,J]. */
+/** For each pixel of feature maps [...,I,J] of the image, how much of it is in the region: [I,J]. */
 function coverage({ x, y, width, height }: Region, [H, W]: readonly [number, number], features: Tensor): Tensor {
-  const [I, J] = [at(features.shape, 2), at(features.shape, 3)];
+  const [I, J] = [at(features.shape, features.rank - 2), at(features.shape, features.rank - 1)];
   const rows = overlaps(I, H / I, y, y + height);
   const columns = overlaps(J, W / J, x, x + width);
   const values = Float32Array.from(rows.flatMap((row) => columns.map((column) => row * column)));

@@ -19,8 +19,8 @@ export interface DffOptions {
  * It asks for no class and no gradient. Images of a batch are factorised together and share the concepts, as in the paper.
  *
  * What is negative at the layer counts as 0: choose one behind a ReLU. The factorisation is a local optimum, and
- * implementations differ in where they begin: here with the pixels that are farthest apart, without chance. Concepts come in the order of their strength, ||W[., m]|| with
- * ||H[m]|| = 1.
+ * implementations differ in where they begin: here with the pixels that are farthest apart, without chance. Concepts come in
+ * the order of their strength, ||W[., m]|| with ||H[m]|| = 1.
  * @returns [N,concepts,I,J], not negative
  * @throws UsageError for options out of range; the signal's reason when cancelled
  */

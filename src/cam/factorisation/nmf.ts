@@ -13,6 +13,9 @@ export interface Matrix {
 /** Nothing falls below this fraction of the largest value of X: a part that was zero throughout could never come back. */
 const FLOOR = 1e-16;
 
+/** A remainder of this size, relative to the largest value of X, is rounding. */
+const NEGLIGIBLE = 1e-6;
+
 /**
  * Non-negative matrix factorisation: W and H without negative values, near the least ||X - W H||^2, by hierarchical
  * alternating least squares (Cichocki and Phan 2009): one part after the other takes its best values while the others
@@ -49,7 +52,7 @@ function distantRows({ data, rows, columns }: Matrix, parts: number): Float64Arr
   for (let k = 0; k < parts; k++) {
     const norms = Array.from({ length: rows }, (_, i) => normOf(rest.subarray(i * columns, (i + 1) * columns)));
     const norm = largest(norms);
-    if (norm <= FLOOR * rows * columns) break;
+    if (norm <= NEGLIGIBLE * largest(data)) break;
     const farthest = norms.indexOf(norm);
     for (let j = 0; j < columns; j++) H[k * columns + j] = data[farthest * columns + j] ?? 0;
     const direction = rest.slice(farthest * columns, (farthest + 1) * columns).map((value) => value / norm);
