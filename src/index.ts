@@ -4,6 +4,7 @@
 
 export { type GradcheckOptions, type GradcheckResult, gradcheck } from './autograd/gradcheck.ts';
 export { grad, Tape, vjp } from './autograd/tape.ts';
+export * from './cam/activation/index.ts';
 export {
   ACTIVATIONS,
   type Activation,
@@ -36,6 +37,8 @@ export {
   type ImageSource,
   type PresetName,
 } from './cam/explain-image.ts';
+export { type DffOptions, dff } from './cam/factorisation/dff.ts';
+export * from './cam/gradient-free/index.ts';
 export type { Method, MethodCall } from './cam/method.ts';
 export {
   type BaseMethodName,
@@ -49,10 +52,15 @@ export {
   namedMethod,
 } from './cam/methods.ts';
 export { type ObservedPass, observedForward, type Target } from './cam/observe.ts';
+export * from './cam/perturbation/index.ts';
+export * from './cam/propagation/index.ts';
 export { type ReferenceOptions, referenceMaps } from './cam/reference.ts';
+export { type AugmentedGradCamOptions, augmentedGradCam } from './cam/super-resolution/augmented-grad-cam.ts';
+export { type StepName, type TraceOptions, type TraceStep, trace } from './cam/trace.ts';
 export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
 export { classColour, viridis } from './image/colour.ts';
 export { decodeImage } from './image/decode.ts';
+export { type Drawing, rasterise } from './image/drawing.ts';
 export { encodePng } from './image/encode.ts';
 export {
   type ContactSheet,
@@ -74,7 +82,9 @@ export {
 } from './image/overlay.ts';
 export { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
 export { type Filter, resize as resizeImage } from './image/resample.ts';
+export { svgOf } from './image/svg.ts';
 export * from './kernels/index.ts';
+export * from './metrics/index.ts';
 export { Constant, Parameter } from './nn/constant.ts';
 export { ForwardPass, type Observer } from './nn/forward-pass.ts';
 export * from './nn/layers.ts';
@@ -84,6 +94,8 @@ export { Module } from './nn/module.ts';
 export type { HostArray, StateDict } from './nn/weights/host-array.ts';
 export { parseSafetensors, serializeSafetensors } from './nn/weights/safetensors.ts';
 export { loadStateDict } from './nn/weights/state-dict.ts';
+export { studyPage } from './study/page.ts';
+export type { StudyOptions } from './study/study.ts';
 export type { HostData, MemoryReport } from './tensor/memory.ts';
 export { Scope, tidy, withScope } from './tensor/scope.ts';
 export type { Shape } from './tensor/shape.ts';

@@ -16,7 +16,7 @@ import { type Drawing, rasterise } from '../image/drawing.ts';
 import { encodePng } from '../image/encode.ts';
 import { formatPercent } from '../image/figure.ts';
 import { svgOf } from '../image/svg.ts';
-import { type Device, type DeviceChoice, tensor } from '../kernels/index.ts';
+import { type Device, tensor } from '../kernels/index.ts';
 import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
 import { serializeSafetensors } from '../nn/weights/safetensors.ts';
@@ -28,16 +28,20 @@ import { prepareFolder, read, requireFolderOf, resultPath, write } from './files
 import { type MethodFlags, methodFlags, methodOptionsOf } from './method-options.ts';
 import {
   chooseDevice,
+  type DeviceOptions,
   deviceOption,
   fraction,
   jsonOption,
   list,
+  type ModelOptions,
   modelOption,
+  precisionOption,
   print,
   progress,
   readInput,
   readModel,
   sizeOption,
+  threadsOption,
   weightsOption,
   wholeNumber,
 } from './options.ts';
@@ -46,9 +50,7 @@ const FORMATS = ['png', 'svg'] as const;
 /** Milliseconds between lines that say how far the work is. */
 const PROGRESS_INTERVAL = 2000;
 
-interface Options extends MethodFlags {
-  readonly model: string;
-  readonly weights: string;
+interface Options extends ModelOptions, DeviceOptions, MethodFlags {
   readonly layer?: string[];
   readonly topk?: number;
   readonly classes?: string[];
@@ -62,7 +64,6 @@ interface Options extends MethodFlags {
   readonly size?: number;
   readonly preset?: PresetName;
   readonly heatmapAlpha?: number;
-  readonly device: DeviceChoice;
   readonly out?: string;
   readonly format: (typeof FORMATS)[number];
   readonly json?: true;
@@ -121,6 +122,8 @@ export function explainCommand(): Command {
       new Option('--heatmap-alpha <fraction>', 'how strongly the map covers the photograph').argParser(fraction),
     )
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(precisionOption())
     .option('--out <folder>', 'write the pictures here')
     .addOption(new Option('--format <name>', 'of the pictures').choices(FORMATS).default('png'))
     .addOption(jsonOption())
@@ -136,7 +139,9 @@ export function explainCommand(): Command {
         'inputTensor',
       ),
     )
-    .action((images: string[], options: Options) => cancellable((signal) => run(images, options, signal)));
+    .action((images: string[], options: Options) =>
+      cancellable('pictures that were written are whole', (signal) => run(images, options, signal)),
+    );
   for (const option of methodFlags()) command.addOption(option);
   return command;
 }
@@ -145,7 +150,7 @@ async function run(images: string[], options: Options, signal: AbortSignal): Pro
   const named = namedMethod(options.method);
   await checkArguments(images, named, options);
   const model = await readModel(options);
-  const device = await chooseDevice(options.device);
+  const device = await chooseDevice(options);
   try {
     const { mode, activation, json, inputTensor } = options;
     const layer = named.info.layer ? (options.layer ?? [model.architecture.layer]).join(', ') : undefined;

@@ -7,19 +7,21 @@ import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
 import { Cancelled } from './cancel.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
+import { mergeCommand } from './merge.ts';
 
-/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 cancelled (128 and the number of SIGINT, as shells have it). */
+/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
 const WRONG_USAGE = 2;
-const CANCELLED = 130;
 
 function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
     .version(version());
-  for (const command of [explainCommand(), layersCommand(), doctorCommand(), diffCommand()]) {
+  const commands = [explainCommand, evaluateCommand, mergeCommand, layersCommand, doctorCommand, diffCommand];
+  for (const command of commands.map((make) => make())) {
     fmgcam.addCommand(command);
   }
   for (const command of [fmgcam, ...fmgcam.commands]) {
@@ -65,7 +67,7 @@ try {
 }
 
 function exitCodeOf(error: unknown): number {
-  if (error instanceof Cancelled) return CANCELLED;
+  if (error instanceof Cancelled) return error.exitCode;
   return error instanceof UsageError ? WRONG_USAGE : FAILED;
 }
 

@@ -1,5 +1,5 @@
 import { DeviceError, UsageError } from '../errors.ts';
-import { CpuDevice } from './cpu/device.ts';
+import { CpuDevice, type CpuDeviceOptions } from './cpu/device.ts';
 import type { Device } from './device.ts';
 import { findAdapter, isSoftware, openAdapter, outrunsTypeScript } from './webgpu/adapter.ts';
 
@@ -14,32 +14,41 @@ export interface OpenedDevice {
 
 /**
  * Opens a device. `auto` takes a hardware GPU if there is one, otherwise the faster of the CPU device and a software GPU.
- * @throws DeviceError when `webgpu` is asked for and there is no adapter
+ * @param options for the CPU device, where it is the one
+ * @throws UsageError for options out of range, DeviceError when `webgpu` is asked for and there is no adapter
  */
-export async function openDevice(choice: DeviceChoice = 'auto'): Promise<OpenedDevice> {
+export async function openDevice(choice: DeviceChoice = 'auto', options: CpuDeviceOptions = {}): Promise<OpenedDevice> {
   if (!DEVICE_CHOICES.includes(choice))
     throw new UsageError(`device "${choice}" is unknown; use ${DEVICE_CHOICES.join(', ')}`);
-  if (choice === 'cpu') return { device: new CpuDevice(), reason: 'asked for' };
+  if (choice === 'cpu') return { device: startCpu(options), reason: 'asked for' };
   const search = await findAdapter();
   if (choice === 'webgpu') {
     if (!search.found) throw new DeviceError(`no WebGPU device: ${search.reason}; or use the device cpu`);
     return { device: await openAdapter(search), reason: 'asked for' };
   }
-  if (!search.found) return { device: new CpuDevice(), reason: `no WebGPU adapter (${search.reason})` };
+  if (!search.found) return { device: startCpu(options), reason: `no WebGPU adapter (${search.reason})` };
   const { adapter, release } = search;
   const { description } = adapter.info;
   if (!isSoftware(adapter)) return { device: await openAdapter(search), reason: 'a hardware GPU' };
-  const cpu = new CpuDevice();
+  const cpu = new CpuDevice(options);
   if (cpu.kernels === 'typescript' && outrunsTypeScript(adapter)) {
     cpu.destroy();
     const reason = 'no hardware GPU, and this software driver outruns the TypeScript kernels of the CPU device';
     return { device: await openAdapter(search), reason };
   }
   release();
+  cpu.start();
   return { device: cpu, reason: `no hardware GPU, and the CPU device outruns ${description}` };
 }
 
+/** Threads take a moment to start, in which a caller can read weights. */
+function startCpu(options: CpuDeviceOptions): CpuDevice {
+  const device = new CpuDevice(options);
+  device.start();
+  return device;
+}
+
 /** `openDevice` for those who do not ask for the reason. */
-export async function createDevice(choice: DeviceChoice = 'auto'): Promise<Device> {
-  return (await openDevice(choice)).device;
+export async function createDevice(choice: DeviceChoice = 'auto', options: CpuDeviceOptions = {}): Promise<Device> {
+  return (await openDevice(choice, options)).device;
 }

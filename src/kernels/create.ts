@@ -9,8 +9,8 @@ import type { Device } from './device.ts';
 export interface UploadOptions {
   /** Order of the axes in memory, from the outermost; row-major when left out. */
   readonly order?: AxisOrder;
-  readonly scope?: Scope;
-  /** The content never changes: kernels may keep copies in their own layout beside it. */
+  readonly scope?: Scope | undefined;
+  /** The values never change, and neither may the array: kernels keep copies in their own layout, and read it again. */
   readonly constant?: boolean;
 }
 
@@ -28,22 +28,32 @@ export function tensor(
     );
   }
   const data = values instanceof Float32Array || values instanceof Int32Array ? values : Float32Array.from(values);
-  const { order, scope, constant = false } = options;
-  const storage = new Storage(device, 4 * data.length);
+  const { order, scope, constant: isConstant = false } = options;
+  const inOrder = () => (order ? rearrange(data, shape, order) : data);
+  const dtype = data instanceof Int32Array ? 'int32' : 'float32';
+  const storage = new Storage(
+    device,
+    4 * data.length,
+    isConstant ? ({ block }) => device.write(block, inOrder()) : undefined,
+  );
   try {
-    device.write(storage.block, order ? rearrange(data, shape, order) : data);
+    if (!isConstant) device.write(storage.block, inOrder());
   } catch (error) {
     storage.release();
     throw error;
   }
-  if (constant) storage.freeze();
-  const dtype = data instanceof Int32Array ? 'int32' : 'float32';
   return new Tensor(storage, denseLayout(shape, order), { dtype, scope });
+}
+
+/** A float32 tensor whose values never change; they are asked for, row-major, whenever the device needs them. */
+export function constant(device: Device, shape: Shape, values: () => Float32Array): Tensor {
+  const storage = new Storage(device, 4 * sizeOf(shape), ({ block }) => device.write(block, values()));
+  return new Tensor(storage, denseLayout(shape));
 }
 
 /** A float32 tensor with the same value everywhere. */
 export function full(device: Device, shape: Shape, value: number, scope?: Scope): Tensor {
-  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape, scope ? { scope } : {});
+  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape, { scope });
 }
 
 /** A scalar. */

@@ -1,14 +1,12 @@
 import { DeviceError } from '../errors.ts';
 import type { TensorSpec } from '../tensor/layout.ts';
-import type { Block, HostData, Memory, Storage } from '../tensor/memory.ts';
+import type { HostData, Memory, Storage } from '../tensor/memory.ts';
 import type { WasmCall } from './cpu/wasm/call.ts';
 import type { WgslProgram } from './webgpu/program.ts';
 
-/** An operand of a kernel: where it is and how it lies there. */
+/** An operand of a kernel: how it lies in a storage. */
 export interface Operand extends TensorSpec {
-  readonly block: Block;
-  /** Copies in other layouts that are kept beside the operand; only where it never changes. */
-  readonly packed?: Map<string, Storage>;
+  readonly storage: Storage;
 }
 
 /** An operand of a host kernel: `data` is the whole block; index it with `offset` and `strides`. */
@@ -44,6 +42,8 @@ export interface WgslCall<Attributes> {
  */
 export interface Device extends Memory {
   readonly kind: 'cpu' | 'webgpu';
+  /** Whether kernels bring weights into a layout of their own by themselves, wherever they lie. */
+  readonly prepacks: boolean;
   run<Attributes>(
     kernel: Kernel<Attributes>,
     inputs: readonly Operand[],

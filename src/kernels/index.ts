@@ -1,8 +1,15 @@
 export { argmax } from './argmax/index.ts';
 export { concat, pad } from './assemble/index.ts';
-export { type BatchNormOptions, batchNorm } from './batch-norm/index.ts';
+export {
+  type BatchNormOptions,
+  type BatchNormTrainingOptions,
+  batchNorm,
+  batchNormTraining,
+  type TrainedBatchNorm,
+} from './batch-norm/index.ts';
 export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
 export { channelsLast, contiguous } from './copy/index.ts';
+export type { CpuDeviceOptions, Precision } from './cpu/device.ts';
 export { full, scalar, tensor, type UploadOptions } from './create.ts';
 export { createDevice, DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from './create-device.ts';
 export { type Device, deviceOf } from './device.ts';
@@ -24,7 +31,9 @@ export {
   rsqrt,
   sigmoid,
   sqrt,
+  squaredDifference,
   sub,
+  timesDifference,
   where,
 } from './pointwise/index.ts';
 export {

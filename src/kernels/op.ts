@@ -3,14 +3,15 @@ import {
   type AxisOrder,
   type DType,
   denseLayout,
+  expandLayout,
   isDense,
   type Layout,
   physicalOrder,
   type TensorSpec,
 } from '../tensor/layout.ts';
 import { Storage } from '../tensor/memory.ts';
-import { innermostScope } from '../tensor/scope.ts';
-import { type Shape, sizeOf } from '../tensor/shape.ts';
+import { innermostScope, tidy } from '../tensor/scope.ts';
+import { at, type Shape, sizeOf } from '../tensor/shape.ts';
 import { type Recorder, Tensor } from '../tensor/tensor.ts';
 import { copyKernel } from './copy/kernel.ts';
 import { type Device, deviceOf, type Kernel, type Operand } from './device.ts';
@@ -30,8 +31,13 @@ export interface OpDefinition<Attributes> extends Kernel<Attributes> {
   /**
    * The order of axes in which the kernels want each input to lie densely in memory; undefined where any strides will do.
    * Inputs that lie otherwise are copied first; the copies of weights are kept (they are 'prepacked').
+   * @param prepacks see `Device`
    */
-  layouts?(inputs: readonly TensorSpec[], attributes: Attributes): readonly (AxisOrder | undefined)[];
+  layouts?(
+    inputs: readonly TensorSpec[],
+    attributes: Attributes,
+    prepacks: boolean,
+  ): readonly (AxisOrder | undefined)[];
   /** Whether int32 inputs are accepted; the arithmetic of the others is float32. */
   readonly integers?: boolean;
 }
@@ -41,6 +47,12 @@ export interface ViewDefinition<Attributes> {
   readonly name: string;
   /** The new layout, or undefined where the input has to be made row-major first. */
   view(input: TensorSpec, attributes: Attributes): Layout | undefined;
+}
+
+/** An op that is made of others, with a gradient that is cheaper than that of its parts. */
+export interface CompositeDefinition<Attributes> {
+  readonly name: string;
+  compute(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
 }
 
 /** Runs an op. Results belong to the innermost scope of the inputs and are recorded by the recorder of the inputs. */
@@ -54,7 +66,7 @@ export function apply<Attributes>(
     throw new UsageError(`${definition.name} computes in float32 and got an int32 tensor; read it with data() instead`);
   }
   const specs = definition.outputs(inputs, attributes);
-  const orders = definition.layouts?.(inputs, attributes) ?? [];
+  const orders = definition.layouts?.(inputs, attributes, device.prepacks) ?? [];
   const scope = innermostScope(inputs);
   const recorder = commonRecorder(inputs);
 
@@ -88,6 +100,26 @@ export function applySingle<Attributes>(
   return output;
 }
 
+/**
+ * The result of an op on constants as a constant: computed whenever the device needs it, from inputs whose memory is given
+ * back each time. It belongs to no scope.
+ */
+export function applyConstant<Attributes>(
+  definition: OpDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): Tensor {
+  const device = commonDevice(definition.name, inputs);
+  const { shape, order, dtype = 'float32' } = at(definition.outputs(inputs, attributes), 0);
+  const spec = { ...denseLayout(shape, order), dtype };
+  const operands = inputs.map(operandOf);
+  const storage = new Storage(device, 4 * sizeOf(shape), (result) => {
+    device.run(definition, operands, [operandAt(spec, result)], attributes);
+    for (const { storage: input } of operands) input.evict();
+  });
+  return new Tensor(storage, spec, { dtype });
+}
+
 /** Runs a view op: no kernel, unless the input must be copied first. */
 export function applyView<Attributes>(
   definition: ViewDefinition<Attributes>,
@@ -110,31 +142,48 @@ export function applyView<Attributes>(
   return output;
 }
 
-function operandOf(tensor: Tensor): Operand {
-  const { shape, strides, offset, dtype, storage } = tensor;
-  return { shape, strides, offset, dtype, ...placeOf(storage) };
+/** Runs a composite op: what it is made of is not recorded. */
+export function applyComposite<Attributes>(
+  definition: CompositeDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): readonly Tensor[] {
+  const recorder = commonRecorder(inputs);
+  const outputs = tidy(inputs, (...aliases) => {
+    const results = definition.compute(
+      aliases.map((input) => input.alias({ recorder: undefined })),
+      attributes,
+    );
+    return results.map((result) => result.alias({ recorder }));
+  });
+  recorder?.record({ op: definition.name, attributes, inputs, outputs });
+  return outputs;
 }
 
-/** Where an operand is, and the place for copies of it if it never changes. */
-function placeOf({ block, packed, frozen }: Storage): Pick<Operand, 'block' | 'packed'> {
-  return frozen ? { block, packed } : { block };
+function operandOf(tensor: Tensor): Operand {
+  return operandAt(tensor, tensor.storage);
+}
+
+function operandAt({ shape, strides, offset, dtype }: TensorSpec, storage: Storage): Operand {
+  return { shape, strides, offset, dtype, storage };
 }
 
 /** The tensor as a kernel wants it. What had to be made for this call only is added to `temporaries`. */
 function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Storage[]): Operand {
   if (!order || isDense(input, order)) return operandOf(input);
-  const layout = denseLayout(input.shape, order);
-  const { storage, dtype } = input;
-  if (!storage.frozen) {
-    const copy = copyTo(input, layout);
+  const spec = { ...denseLayout(input.shape, order), dtype: input.dtype };
+  const { storage } = input;
+  if (!storage.constant) {
+    const copy = copyTo(input, spec);
     temporaries.push(copy);
-    return { ...layout, dtype, block: copy.block };
+    return operandAt(spec, copy);
   }
   const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
-  const packed = storage.packed.get(key) ?? copyTo(input, layout);
-  packed.freeze();
-  storage.packed.set(key, packed);
-  return { ...layout, dtype, ...placeOf(packed) };
+  const [device, original] = [deviceOf(storage), operandOf(input)];
+  const copy = storage.copyAs(key, 4 * sizeOf(spec.shape), (copy) =>
+    device.run(copyKernel, [original], [operandAt(spec, copy)], undefined),
+  );
+  return operandAt(spec, copy);
 }
 
 /** The values of `input` in a new storage that has the given layout. */
@@ -142,7 +191,7 @@ function copyTo(input: Tensor, layout: Layout): Storage {
   const device = deviceOf(input);
   const storage = new Storage(device, 4 * sizeOf(layout.shape));
   try {
-    device.run(copyKernel, [operandOf(input)], [{ ...layout, dtype: input.dtype, block: storage.block }], undefined);
+    device.run(copyKernel, [operandOf(input)], [operandAt({ ...layout, dtype: input.dtype }, storage)], undefined);
     return storage;
   } catch (error) {
     storage.release();
@@ -152,8 +201,9 @@ function copyTo(input: Tensor, layout: Layout): Storage {
 
 /** The order of axes for the result of an elementwise op: that of the largest input, which decides the memory traffic. */
 export function elementwiseOrder(inputs: readonly TensorSpec[], shape: Shape): AxisOrder {
-  const full = inputs.find((input) => sizeOf(input.shape) === sizeOf(shape) && input.shape.length === shape.length);
-  return full ? physicalOrder(full) : shape.map((_, axis) => axis);
+  const sizes = inputs.map((input) => sizeOf(input.shape));
+  const largest = at(inputs, sizes.indexOf(Math.max(...sizes)));
+  return physicalOrder(expandLayout(largest, shape));
 }
 
 function commonDevice(op: string, inputs: readonly Tensor[]): Device {

@@ -1,38 +1,34 @@
-import { tensor } from '../kernels/create.ts';
+import { constant } from '../kernels/create.ts';
 import type { Device } from '../kernels/device.ts';
-import type { AxisOrder } from '../tensor/layout.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /**
- * Values that never change, held by the host and uploaded to a device when that device first needs them. Because the
- * host keeps them, one model runs on several devices, and moves to a new one when a device is lost.
+ * Values that never change, which a device gets when it first needs them. They come from the host, which keeps them, or are
+ * computed from others on the device: so one model runs on several devices, and moves to a new one when a device is lost.
  */
 export class Constant {
   readonly shape: Shape;
-  readonly #values: () => Float32Array;
-  readonly #order: AxisOrder | undefined;
+  readonly #make: (device: Device) => Tensor;
   readonly #resident = new WeakMap<Device, Tensor>();
 
-  /** @param order the order of axes in device memory, chosen so that the kernels need no copy */
-  constructor(shape: Shape, values: () => Float32Array, order?: AxisOrder) {
+  constructor(shape: Shape, make: (device: Device) => Tensor) {
     this.shape = shape;
-    this.#values = values;
-    this.#order = order;
+    this.#make = make;
+  }
+
+  /** A constant with the values that a function returns, row-major. */
+  static of(shape: Shape, values: () => Float32Array): Constant {
+    return new Constant(shape, (device) => constant(device, shape, values));
   }
 
   on(device: Device): Tensor {
-    const resident = this.#resident.get(device);
-    if (resident) return resident;
-    const uploaded = tensor(device, this.#values(), this.shape, {
-      constant: true,
-      ...(this.#order && { order: this.#order }),
-    });
-    this.#resident.set(device, uploaded);
-    return uploaded;
+    const resident = this.#resident.get(device) ?? this.#make(device);
+    this.#resident.set(device, resident);
+    return resident;
   }
 
-  /** Frees the copy on a device; the next use uploads again. */
+  /** Frees the copy on a device; the next use makes it again. */
   release(device: Device): void {
     this.#resident.get(device)?.dispose();
     this.#resident.delete(device);
@@ -43,8 +39,8 @@ export class Constant {
 export class Parameter extends Constant {
   #loaded: Float32Array | undefined;
 
-  constructor(shape: Shape, order?: AxisOrder) {
-    super(shape, () => this.values, order);
+  constructor(shape: Shape) {
+    super(shape, (device) => constant(device, shape, () => this.values));
   }
 
   /** Row-major. */

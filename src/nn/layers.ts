@@ -1,5 +1,4 @@
 import type { ConvGeometry } from '../kernels/conv2d/geometry.ts';
-import { WEIGHT_ORDER } from '../kernels/conv2d/index.ts';
 import { type Pair, pair } from '../kernels/core/pair.ts';
 import {
   adaptiveAvgPool2d,
@@ -15,6 +14,8 @@ import {
   relu,
   reshape,
 } from '../kernels/index.ts';
+import { applyConstant } from '../kernels/op.ts';
+import { pointwiseDefinition } from '../kernels/pointwise/index.ts';
 import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Constant, Parameter } from './constant.ts';
@@ -31,12 +32,12 @@ export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias?: Parameter;
   readonly geometry: ConvGeometry;
-  #folded: { readonly norm: BatchNorm2d; readonly weight: Constant; readonly bias: Constant } | undefined;
+  #folded: ({ readonly norm: BatchNorm2d } & Readonly<Record<'scale' | 'weight' | 'bias', Constant>>) | undefined;
 
   constructor(channels: number, out: number, kernel: number | Pair, options: Conv2dLayerOptions = {}) {
     super();
     const { stride = [1, 1], padding = [0, 0], dilation = [1, 1], groups = 1, bias = false } = options;
-    this.weight = new Parameter([out, channels / groups, ...pair(kernel, 'kernel', 1)], WEIGHT_ORDER);
+    this.weight = new Parameter([out, channels / groups, ...pair(kernel, 'kernel', 1)]);
     if (bias) this.bias = new Parameter([out]);
     this.geometry = { stride, padding, dilation, groups };
   }
@@ -61,26 +62,22 @@ export class Conv2d extends Module {
   #fold(norm: BatchNorm2d) {
     if (this.#folded?.norm === norm) return this.#folded;
     const { shape } = this.weight;
-    const perChannel = shape.slice(1).reduce((product, size) => product * size, 1);
-    const weight = new Constant(
-      shape,
-      () => {
-        const { scale } = norm.affine();
-        return this.weight.values.map((w, i) => w * at(scale, Math.floor(i / perChannel)));
-      },
-      WEIGHT_ORDER,
+    const scale = Constant.of([at(shape, 0), 1, 1, 1], () => Float32Array.from(norm.affine().scale));
+    const weight = new Constant(shape, (device) =>
+      applyConstant(pointwiseDefinition, [this.weight.on(device), scale.on(device)], { fn: 'mul' }),
     );
-    const bias = new Constant([at(shape, 0)], () => {
+    const bias = Constant.of([at(shape, 0)], () => {
       const { scale, shift } = norm.affine();
       return Float32Array.from(shift, (value, c) => value + at(scale, c) * (this.bias?.values[c] ?? 0));
     });
-    this.#folded = { norm, weight, bias };
+    this.#folded = { norm, scale, weight, bias };
     return this.#folded;
   }
 
   protected override releaseDerived(device: Device): void {
-    this.#folded?.weight.release(device);
-    this.#folded?.bias.release(device);
+    if (!this.#folded) return;
+    const { scale, weight, bias } = this.#folded;
+    for (const derived of [weight, bias, scale]) derived.release(device);
   }
 }
 
@@ -101,18 +98,20 @@ export class BatchNorm2d extends Module {
     this.running_mean = new Parameter([channels]);
     this.running_var = new Parameter([channels]);
     this.#eps = eps;
-    this.#scaleConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.affine().scale));
-    this.#shiftConstant = new Constant([channels, 1, 1], () => Float32Array.from(this.affine().shift));
+    this.#scaleConstant = Constant.of([channels, 1, 1], () => Float32Array.from(this.affine().scale));
+    this.#shiftConstant = Constant.of([channels, 1, 1], () => Float32Array.from(this.affine().shift));
   }
 
   /** scale = weight / sqrt(variance + eps) and shift = bias - mean scale, computed in double precision. */
   affine(): { readonly scale: Float64Array; readonly shift: Float64Array } {
-    const { weight, bias, running_mean, running_var } = this;
-    const scale = Float64Array.from(
-      weight.values,
-      (gamma, c) => gamma / Math.sqrt(at(running_var.values, c) + this.#eps),
-    );
-    const shift = Float64Array.from(bias.values, (beta, c) => beta - at(running_mean.values, c) * at(scale, c));
+    const [gamma, beta] = [this.weight.values, this.bias.values];
+    const [mean, variance] = [this.running_mean.values, this.running_var.values];
+    const scale = new Float64Array(gamma.length);
+    const shift = new Float64Array(gamma.length);
+    for (let c = 0; c < gamma.length; c++) {
+      scale[c] = (gamma[c] ?? 0) / Math.sqrt((variance[c] ?? 0) + this.#eps);
+      shift[c] = (beta[c] ?? 0) - (mean[c] ?? 0) * (scale[c] ?? 0);
+    }
     return { scale, shift };
   }
 

@@ -37,27 +37,68 @@ export interface Memory {
   memory(): MemoryReport;
 }
 
-/** A block with a count of the tensors that look at it; it goes back to its device with the last of them. */
+/**
+ * A block with a count of the tensors that look at it; it goes back to its device with the last of them.
+ *
+ * The storage of a constant is filled when somebody first needs its block, may lose the block in between (`evict`), and
+ * has copies in the layouts of kernels beside it: where all kernels work on copies, the constant itself takes no memory.
+ */
 export class Storage {
   readonly memory: Memory;
-  readonly block: Block;
-  /** Copies in another layout that kernels asked for, kept only for weights (see `freeze`). */
-  readonly packed = new Map<string, Storage>();
+  readonly bytes: number;
+  /** Copies in another layout that kernels asked for; of constants only. */
+  readonly #copies = new Map<string, Storage>();
+  readonly #fill: ((storage: Storage) => void) | undefined;
+  #block: Block | undefined;
   #references = 1;
-  #frozen = false;
 
-  constructor(memory: Memory, bytes: number) {
+  /** @param fill makes this a constant: writes the content, the same each time */
+  constructor(memory: Memory, bytes: number, fill?: (storage: Storage) => void) {
     this.memory = memory;
-    this.block = memory.allocate(bytes);
+    this.bytes = bytes;
+    this.#fill = fill;
+    if (!fill) this.#block = memory.allocate(bytes);
   }
 
-  get frozen(): boolean {
-    return this.#frozen;
+  /** Whether the content never changes, so that copies in another layout may be kept. */
+  get constant(): boolean {
+    return this.#fill !== undefined;
   }
 
-  /** Promises that the content never changes again, so that copies in another layout may be kept beside it. */
-  freeze(): void {
-    this.#frozen = true;
+  get block(): Block {
+    if (this.#block) return this.#block;
+    const block = this.memory.allocate(this.bytes);
+    // Before it is filled, so that a kernel can do it.
+    this.#block = block;
+    try {
+      this.#fill?.(this);
+    } catch (error) {
+      this.evict();
+      throw error;
+    }
+    return block;
+  }
+
+  /** Gives the memory of a constant back until somebody needs it again. */
+  evict(): void {
+    if (!this.#fill || !this.#block) return;
+    this.memory.release(this.#block);
+    this.#block = undefined;
+  }
+
+  /**
+   * The copy of this constant that is kept under a key, a constant as well. This one is needed only while `fill` makes it,
+   * and then gives its memory back.
+   */
+  copyAs(key: string, bytes: number, fill: (copy: Storage) => void): Storage {
+    const kept = this.#copies.get(key);
+    if (kept) return kept;
+    const made = new Storage(this.memory, bytes, (copy) => {
+      fill(copy);
+      this.evict();
+    });
+    this.#copies.set(key, made);
+    return made;
   }
 
   retain(): this {
@@ -68,7 +109,9 @@ export class Storage {
   release(): void {
     this.#references -= 1;
     if (this.#references > 0) return;
-    for (const copy of this.packed.values()) copy.release();
-    this.memory.release(this.block);
+    for (const copy of this.#copies.values()) copy.release();
+    this.#copies.clear();
+    if (this.#block) this.memory.release(this.#block);
+    this.#block = undefined;
   }
 }

@@ -64,6 +64,32 @@ async function runKernels(kind: Kind): Promise<{ results: Record<string, number[
   }
 }
 
+/** The kernels twice on a device with threads: the second time they have had time to start, or to fail to. */
+async function runOnThreads(threads: number) {
+  const device = await f.createDevice('cpu', { threads });
+  try {
+    const run = async () => {
+      const results: number[][] = [];
+      for (const compute of Object.values(cases)) {
+        await f.withScope(async (scope) => {
+          for (const output of compute(maker(device, scope))) results.push(Array.from(await output.data()));
+        });
+      }
+      return results;
+    };
+    const first = await run();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const second = await run();
+    return {
+      isolated: crossOriginIsolated,
+      threads: 'threads' in device ? device.threads : 0,
+      results: [first, second],
+    };
+  } finally {
+    device.destroy();
+  }
+}
+
 function countKernels(device: f.Device): Set<unknown> {
   const seen = new Set<unknown>();
   const run = device.run.bind(device);
@@ -137,5 +163,5 @@ function fromBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-export const checks = { decode, explain, runKernels, runText };
+export const checks = { decode, explain, runKernels, runOnThreads, runText };
 Object.assign(globalThis, { checks });

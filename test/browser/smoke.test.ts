@@ -18,6 +18,9 @@ import { describeShared, shared } from '../support/shared.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+const PAGE = '<!doctype html><title>smoke</title><script type="module" src="page.js"></script>';
+/** What a worker of the CPU device loads; it lies beside the page's script. */
+const WORKER = fileURLToPath(new URL('../../dist/kernels/cpu/threads/worker-browser.js', import.meta.url));
 /** Probabilities, maps and (relative L2) results of kernels. */
 const TOLERANCE = 1e-4;
 
@@ -37,17 +40,17 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
   let page: Page;
   const complaints: string[] = [];
 
-  async function openPage(prepare: (page: Page) => Promise<unknown> | unknown): Promise<Page> {
+  async function openPage(prepare: (page: Page) => Promise<unknown> | unknown, path = ''): Promise<Page> {
     if (!server || !browser) throw new Error('the browser is started before a page is opened');
     const page = await browser.newPage();
     await prepare(page);
     const { port } = server.address() as AddressInfo;
-    await page.goto(`http://localhost:${port}/`, { timeout: 30_000 });
+    await page.goto(`http://localhost:${port}/${path}`, { timeout: 30_000 });
     return page;
   }
 
   beforeAll(async () => {
-    server = await serve(await bundle());
+    server = await serve(await bundle(local('page.ts')), await bundle(WORKER));
     browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
@@ -129,6 +132,27 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
     expect([webgpu.kernels, cpu.kernels]).toEqual([length + 1, length + 1]);
   });
 
+  it('shares the work between threads where memory can be shared, with the same results', async () => {
+    const alone = await page.evaluate(() => checks.runOnThreads(2));
+    expect(alone).toMatchObject({ isolated: false, threads: 1 });
+    const isolated = await openPage(() => {}, 'isolated');
+    const shared = await isolated.evaluate(() => checks.runOnThreads(2));
+    await isolated.close();
+    expect(shared).toMatchObject({ isolated: true, threads: 2 });
+    expect(shared.results).toEqual([alone.results[0], alone.results[0]]);
+  });
+
+  it('works on one thread where the file of the workers was not deployed', async () => {
+    const isolated = await openPage(
+      (page) => page.route('**/worker-browser.js', (route) => route.fulfill({ status: 404 })),
+      'isolated',
+    );
+    const { threads, results } = await isolated.evaluate(() => checks.runOnThreads(2));
+    await isolated.close();
+    expect(threads).toBe(1);
+    expect(results[1]).toEqual(results[0]);
+  });
+
   it('has printed nothing, kept to the policy, and thrown nothing that was not caught', async () => {
     await page.evaluate(() => new Promise((resolve) => setTimeout(resolve))); // what it printed arrives before this
     expect(complaints).toEqual([]);
@@ -159,10 +183,10 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
   });
 });
 
-/** One script of page.ts and the package. It cannot be bundled if it reaches a module of Node. */
-async function bundle(): Promise<string> {
+/** One script of a file and the package. It cannot be bundled if it reaches a module of Node. */
+async function bundle(file: string): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [local('page.ts')],
+    entryPoints: [file],
     bundle: true,
     format: 'esm',
     platform: 'browser',
@@ -172,15 +196,21 @@ async function bundle(): Promise<string> {
   return at(outputFiles, 0).text;
 }
 
-async function serve(script: string): Promise<Server> {
+async function serve(script: string, worker: string): Promise<Server> {
   const files: Record<string, [type: string, content: () => string | Buffer]> = {
-    '/': ['text/html', () => '<!doctype html><title>smoke</title><script type="module" src="page.js"></script>'],
+    '/': ['text/html', () => PAGE],
+    '/isolated': ['text/html', () => PAGE],
+    '/worker-browser.js': ['text/javascript', () => worker],
     '/page.js': ['text/javascript', () => script],
     '/mozjpeg_dec.wasm': ['application/wasm', () => readFileSync(WASM)],
   };
   const server = createServer(({ url = '' }, response) => {
     const [type, content] = files[url] ?? ['application/octet-stream', () => shared(url.slice(1))];
-    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(content());
+    const isolation = {
+      'cross-origin-embedder-policy': 'require-corp',
+      ...(url === '/isolated' && { 'cross-origin-opener-policy': 'same-origin' }),
+    };
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY, ...isolation }).end(content());
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   return server;

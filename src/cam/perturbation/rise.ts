@@ -1,10 +1,10 @@
 import { UsageError } from '../../errors.ts';
 import { deviceOf, mul, scalar } from '../../kernels/index.ts';
+import { uniform } from '../../random.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Method } from '../method.ts';
 import { requireCount } from '../options.ts';
 import { inScopeOfInput } from '../passes.ts';
-import { uniform } from '../random.ts';
 import { requireScore, type Score, sumOfMasks } from './masked.ts';
 
 export interface RiseOptions {

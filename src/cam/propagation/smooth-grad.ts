@@ -1,11 +1,11 @@
 import { UsageError } from '../../errors.ts';
 import { add, deviceOf, max, mul, multiplyAdd, neg, scalar, tensor } from '../../kernels/index.ts';
+import { gaussian } from '../../random.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Method } from '../method.ts';
 import { requireCount } from '../options.ts';
 import { inScopeOfInput } from '../passes.ts';
-import { gaussian } from '../random.ts';
 import { strongestColour } from './backward.ts';
 import { meanGradient } from './mean-gradient.ts';
 

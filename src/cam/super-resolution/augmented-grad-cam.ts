@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.ts';
 import { deviceOf, tensor } from '../../kernels/index.ts';
+import { uniform } from '../../random.ts';
 import { Scope } from '../../tensor/scope.ts';
 import { at, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -8,7 +9,6 @@ import { gradCamWeights } from '../activation/channel-weights.ts';
 import { type Method, type MethodCall, throwIfAborted } from '../method.ts';
 import { requireCount } from '../options.ts';
 import { inScopeOfInput, partOf, pause } from '../passes.ts';
-import { uniform } from '../random.ts';
 import { solve, type Views } from './solve.ts';
 import { apply, blockMeans, type Motion, motionMatrix } from './warp.ts';
 

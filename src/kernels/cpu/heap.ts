@@ -74,6 +74,14 @@ export class Heap {
     return block;
   }
 
+  /** Memory that never comes back and is not counted: the device's own. */
+  reserve(bytes: number): number {
+    const { start, bytes: size } = this.allocate(bytes);
+    this.#live -= size;
+    this.#blocks -= 1;
+    return start;
+  }
+
   release({ start, bytes }: HeapBlock): void {
     this.#live -= bytes;
     this.#blocks -= 1;
@@ -126,8 +134,8 @@ export class Heap {
     const last = this.#free.at(-1);
     const tail = last?.end === end ? end - last.start : 0;
     const needed = Math.ceil((size - tail) / PAGE);
-    // A quarter more than there is, so that a network's first run grows the memory a few times only; less where it must be.
-    const generous = Math.min(Math.max(needed, Math.ceil(end / 4 / PAGE)), MAX_PAGES - end / PAGE);
+    // A sixteenth more than there is, so that a network's first run grows the memory some ten times; less where it must be.
+    const generous = Math.min(Math.max(needed, Math.ceil(end / 16 / PAGE)), MAX_PAGES - end / PAGE);
     if (!this.#tryToGrow(generous, needed) && !this.#tryToGrow(needed, needed)) {
       throw new DeviceError(
         `the CPU device is out of memory: ${size} bytes more than the ${this.#live} in use do not fit; use a smaller image or batch`,
@@ -138,10 +146,13 @@ export class Heap {
 }
 
 function newMemory(): WebAssembly.Memory {
+  const size = { initial: 16, maximum: MAX_PAGES };
+  // A page that is not cross-origin isolated may make shared memory, but cannot give it to a worker.
+  if (globalThis.crossOriginIsolated === false) return new WebAssembly.Memory(size);
   try {
-    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES, shared: true });
+    return new WebAssembly.Memory({ ...size, shared: true });
   } catch {
-    // A page that is not cross-origin isolated, or a host that cannot reserve the address space.
-    return new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES });
+    // A host that cannot reserve the address space.
+    return new WebAssembly.Memory(size);
   }
 }

@@ -13,6 +13,7 @@ const UNIFORM_BYTES = 64 * 1024;
 /** A WebGPU device: kernels are recorded into one command buffer until somebody reads. */
 export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';
+  readonly prepacks = false;
   readonly name: string;
   readonly gpu: GPUDevice;
   readonly adapterInfo: GPUAdapterInfo;
@@ -146,8 +147,8 @@ export class WebGpuDevice implements Device {
   #dispatch(program: WgslProgram, inputs: readonly Operand[], outputs: readonly Operand[]): void {
     const pipeline = this.#pipeline(program);
     const entries = program.bindings.map(({ operand }, binding) => {
-      const { block } = 'input' in operand ? at(inputs, operand.input) : at(outputs, operand.output);
-      return { binding, resource: { buffer: gpuBlock(block).buffer } };
+      const { storage } = 'input' in operand ? at(inputs, operand.input) : at(outputs, operand.output);
+      return { binding, resource: { buffer: gpuBlock(storage.block).buffer } };
     });
     if (program.uniforms.length > 0) {
       const { offset, size } = this.#writeUniforms(program.uniforms);
@@ -158,7 +159,7 @@ export class WebGpuDevice implements Device {
     }
     const group = this.gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
     const encoder = this.#recording();
-    for (const { block } of [...inputs, ...outputs]) this.#touched.add(gpuBlock(block).buffer);
+    for (const { storage } of [...inputs, ...outputs]) this.#touched.add(gpuBlock(storage.block).buffer);
     this.#pass ??= encoder.beginComputePass();
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group);

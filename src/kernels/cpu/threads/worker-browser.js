@@ -1,0 +1,4 @@
+// @ts-check
+import { serve } from './share.js';
+
+addEventListener('message', ({ data }) => serve(data), { once: true });

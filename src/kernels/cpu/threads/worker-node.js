@@ -1,0 +1,5 @@
+// @ts-check
+import { workerData } from 'node:worker_threads';
+import { serve } from './share.js';
+
+serve(workerData);

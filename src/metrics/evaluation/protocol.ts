@@ -1,0 +1,193 @@
+import { classMaps, normalise, topClasses } from '../../cam/algorithm.ts';
+import { type Explanation, explainTensor } from '../../cam/explain.ts';
+import { cumulativeImportance, normaliseRows } from '../../cam/reference.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import type { RgbImage } from '../../image/image.ts';
+import { type Preprocessed, type Preprocessing, preprocess } from '../../image/preprocess.ts';
+import { type Filter, resize } from '../../image/resample.ts';
+import type { Device } from '../../kernels/device.ts';
+import { relu, softmax, tensor } from '../../kernels/index.ts';
+import type { Model } from '../../nn/model.ts';
+import { tidy, withScope } from '../../tensor/scope.ts';
+import { at } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type Faithfulness, faithfulness } from '../faithfulness.ts';
+import type { ScoringOptions } from '../frames.ts';
+import { rangeOf, type SaliencyMap } from '../saliency-map.ts';
+import { type MetricSettings, metricSettings } from '../settings.ts';
+
+/* The evaluation of the FM-G-CAM paper (its section 5, Table 3), twice: as its authors' code does it, and as its text says. */
+
+export const PROTOCOLS = ['published', 'described'] as const;
+/** `published`: what the authors' evaluation code computes. `described`: what the paper's text says. See docs/evaluation.md. */
+export type Protocol = (typeof PROTOCOLS)[number];
+
+export interface MapRequest {
+  readonly layer: string;
+  /** The classes to be explained, in the order of their ranks. */
+  readonly classes: readonly number[];
+}
+
+/** A method under test: maps [1,K,I,J] of the K classes of one image [1,3,H,W]. */
+export type MapMethod = (model: Model, input: Tensor, request: MapRequest) => Promise<Tensor>;
+
+/** A method that is made of what `explainTensor` computes. */
+function fromExplanation(maps: (steps: Explanation['steps']) => Tensor): MapMethod {
+  return async (model, input, request) => {
+    using explanation = await explainTensor(model, input, request);
+    const result = maps(explanation.steps);
+    result.moveTo(input.scope);
+    return result;
+  };
+}
+
+/** Every method by name; adding one is a line for each protocol that it takes part in. */
+const METHODS: { readonly [Name in Protocol]: Readonly<Record<string, MapMethod>> } = {
+  published: {
+    // No maximum filter; class k weighted by the product of alpha[1] ... alpha[k]; L2 norms over image rows.
+    'fm-g-cam': fromExplanation(({ alpha, activations }) =>
+      tidy([alpha, activations], (alpha, a) => relu(normaliseRows(classMaps(cumulativeImportance(alpha), a)))),
+    ),
+    'grad-cam': fromExplanation(({ R }) => relu(R)),
+  },
+  described: {
+    // Equation 6: each class has its own part of the fused tensor.
+    'fm-g-cam': fromExplanation(({ fm_g_cam }) => fm_g_cam.alias()),
+    // The same norm and activation as the fused tensor's, without the maximum filter.
+    'grad-cam': fromExplanation(({ R }) => tidy([R], (R) => relu(normalise(R)))),
+  },
+};
+
+export function methodsOf(protocol: Protocol): string[] {
+  return Object.keys(METHODS[protocol]);
+}
+
+/** Everything that decides about the numbers of an evaluation. Two results files can be joined if it is equal. */
+export interface EvaluationSettings {
+  readonly protocol: Protocol;
+  readonly model: string;
+  /** SHA-256 of the weight file. */
+  readonly weights: string;
+  readonly layer: string;
+  /** The first one is compared with each of the others. */
+  readonly methods: readonly string[];
+  /** How many of the most probable classes are explained. */
+  readonly topK: number;
+  /** Before the preprocessing: the image is squashed to a square of so many pixels. */
+  readonly squashFirst: { readonly size: number; readonly filter: Filter } | null;
+  readonly preprocessing: Preprocessing;
+  /** The class whose score is followed: the one at the rank, or the one whose index is the rank, counted from 0. */
+  readonly scoredClass: 'at-rank' | 'rank-as-index';
+  /** What becomes of an image for which a metric is undefined with one of the methods: it goes for all, or for that one. */
+  readonly samples: 'paired' | 'each';
+  readonly metrics: MetricSettings;
+}
+
+/** The choices of a protocol that do not depend on the model. */
+export function protocolChoices(
+  protocol: Protocol,
+  changes: Partial<MetricSettings> = {},
+): Pick<EvaluationSettings, 'scoredClass' | 'samples' | 'metrics'> {
+  return protocol === 'published'
+    ? {
+        scoredClass: 'rank-as-index',
+        samples: 'each',
+        metrics: metricSettings('gomez-2022', { deletionFill: 'box-blur', nan: 'tie', ...changes }),
+      }
+    : {
+        scoredClass: 'at-rank',
+        samples: 'paired',
+        // 'Starts with a blank image'.
+        metrics: metricSettings('gomez-2022', { insertionFill: 'zero', ...changes }),
+      };
+}
+
+/** Where the authors' code taps the network: the last convolution of the last stage, before its normalisation. */
+export function publishedLayer(model: Model): string {
+  const { layer } = model.architecture;
+  return model.layers().findLast((name) => name.startsWith(`${layer}.`) && /conv\d+$/.test(name)) ?? layer;
+}
+
+/** The network's input for an image, as the settings have it. */
+export function prepare(photo: RgbImage, { squashFirst, preprocessing }: EvaluationSettings): Preprocessed {
+  if (!squashFirst) return preprocess(photo, preprocessing);
+  const { size, filter } = squashFirst;
+  const prepared = preprocess(resize(photo, size, size, filter), preprocessing);
+  const { x, y, width, height } = prepared.region;
+  const [scaleX, scaleY] = [photo.width / size, photo.height / size];
+  return { ...prepared, region: { x: x * scaleX, y: y * scaleY, width: width * scaleX, height: height * scaleY } };
+}
+
+/** One of the most probable classes of an image, its map by one method, and how faithful that is. */
+export interface RankResult {
+  readonly index: number;
+  readonly probability: number;
+  readonly map: SaliencyMap;
+  readonly metrics: Faithfulness;
+}
+
+/**
+ * Runs all methods of the settings on one image.
+ * @returns for each method, one result for each rank
+ * @throws UsageError for a method that the protocol does not have, InputError when the network does not return numbers
+ */
+export async function evaluateImage(
+  model: Model,
+  device: Device,
+  photo: RgbImage,
+  settings: EvaluationSettings,
+  options: ScoringOptions = {},
+): Promise<RankResult[][]> {
+  const { protocol, methods, topK, layer, scoredClass } = settings;
+  return withScope(async (scope) => {
+    const { input, shape } = prepare(photo, settings);
+    const x = tensor(device, input, shape, { scope });
+    const probabilities = await softmax(model.forward(x), 1).data();
+    if (!Array.from(probabilities).every(Number.isFinite))
+      throw new InputError(
+        `${model.name}: the probabilities are not finite; look for NaN or infinite values in the weights`,
+      );
+    const classes = topClasses(probabilities, topK);
+    const maps: SaliencyMap[] = [];
+    for (const name of methods) {
+      const found = await mapMethod(protocol, name)(model, x, { layer, classes });
+      maps.push(...(await hostMaps(found, protocol)));
+    }
+    // All maps of an image share forward passes.
+    const measured = await faithfulness(
+      (batch) => model.forward(batch),
+      x,
+      maps.map((map, i) => ({ ...map, class: scoredClass === 'at-rank' ? at(classes, i % topK) : i % topK })),
+      settings.metrics,
+      options,
+    );
+    return methods.map((_, m) =>
+      classes.map((index, rank) => ({
+        index,
+        probability: at(probabilities, index),
+        map: at(maps, m * topK + rank),
+        metrics: at(measured, m * topK + rank),
+      })),
+    );
+  });
+}
+
+export function mapMethod(protocol: Protocol, name: string): MapMethod {
+  const methods = METHODS[protocol];
+  const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
+  if (!method)
+    throw new UsageError(`method "${name}" is unknown to protocol ${protocol}; use ${methodsOf(protocol).join(', ')}`);
+  return method;
+}
+
+/** Each class's map on the host. The authors' code stretches each to [0,1], whereby a constant one becomes 0/0. */
+async function hostMaps(maps: Tensor, protocol: Protocol): Promise<SaliencyMap[]> {
+  const [, K = 0, height = 0, width = 0] = maps.shape;
+  const values = Float32Array.from(await maps.data());
+  return Array.from({ length: K }, (_, k) => {
+    const data = values.slice(k * height * width, (k + 1) * height * width);
+    if (protocol === 'described') return { data, height, width };
+    const { least, most } = rangeOf({ data, height, width });
+    return { data: data.map((value) => (value - least) / (most - least)), height, width };
+  });
+}
