@@ -97,6 +97,5 @@ export function oneHot({ classes, counterfactual = false }: Target, logits: Tens
   for (const [n, ofImage] of classes.entries()) {
     for (const [k, index] of ofImage.entries()) values[(k * N + n) * count + index] = counterfactual ? -1 : 1;
   }
-  const { scope } = logits;
-  return tensor(deviceOf(logits), values, [K, N, count], scope ? { scope } : {});
+  return tensor(deviceOf(logits), values, [K, N, count], { scope: logits.scope });
 }

@@ -39,5 +39,5 @@ function reflect(x: Tensor): Tensor {
   const width = at(x.shape, x.rank - 1);
   const values = new Float32Array(width * width);
   for (let i = 0; i < width; i++) values[i * width + width - 1 - i] = 1;
-  return matmul(x, tensor(deviceOf(x), values, [width, width], x.scope ? { scope: x.scope } : {}));
+  return matmul(x, tensor(deviceOf(x), values, [width, width], { scope: x.scope }));
 }

@@ -22,12 +22,14 @@ import type { ScoringOptions } from '../metrics/frames.ts';
 import { FILLS, type MetricSettings, RANKINGS, SCORES, TIE_RULES } from '../metrics/settings.ts';
 import { loadModel, type Model, requireLayer } from '../nn/model.ts';
 import { at } from '../tensor/shape.ts';
+import { cancellable } from './cancel.ts';
 import { read, requireFolderOf } from './files.ts';
 import {
   chooseDevice,
   type DeviceOptions,
   deviceOption,
   jsonOption,
+  list,
   type ModelOptions,
   modelOption,
   precisionOption,
@@ -68,7 +70,7 @@ export function evaluateCommand(): Command {
     .option('--layer <name>', 'the layer to explain; the protocol decides when left out')
     .addOption(
       new Option('--method <list>', 'the first one is compared with the others')
-        .argParser((text) => text.split(',').map((name) => name.trim()))
+        .argParser(list)
         .default(['fm-g-cam', 'grad-cam'], 'fm-g-cam,grad-cam'),
     )
     .addOption(
@@ -95,10 +97,12 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--shards <n>', 'how many parts, where the job knows only its own').argParser(wholeNumber(1)))
     .requiredOption('--out <file>', 'results as JSON Lines; a run that was stopped goes on with them')
     .addOption(jsonOption())
-    .action(run);
+    .action((source: string, options: Options) =>
+      cancellable('the same command goes on where it stopped', (signal) => run(source, options, signal)),
+    );
 }
 
-async function run(source: string, options: Options): Promise<void> {
+async function run(source: string, options: Options, signal: AbortSignal): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
   const { names, folder } = await imagesOf(source);
@@ -113,7 +117,7 @@ async function run(source: string, options: Options): Promise<void> {
     const device = await chooseDevice(options);
     try {
       const { batchSize } = options;
-      const scoring = { signal: stopSignal(), ...(batchSize !== undefined && { batchSize }) };
+      const scoring = { signal, ...(batchSize !== undefined && { batchSize }) };
       await evaluateAll(ofShard(names, shard), { folder, model, device, settings, scoring }, writer, seen);
     } finally {
       model.release(device);
@@ -166,16 +170,6 @@ async function recordsOf(name: string, job: Job, mayFail: boolean): Promise<Imag
     progress(error.message);
     return [{ image: name, error: error.message }];
   }
-}
-
-/** Aborted when somebody asks the process to end: between two forward passes, with the results whole and unlocked. */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () =>
-      controller.abort(new InputError(`stopped by ${signal}; the same command goes on where it stopped`)),
-    );
-  return controller.signal;
 }
 
 const REPORT_EVERY_MS = 5000;

@@ -139,7 +139,9 @@ export function explainCommand(): Command {
         'inputTensor',
       ),
     )
-    .action((images: string[], options: Options) => cancellable((signal) => run(images, options, signal)));
+    .action((images: string[], options: Options) =>
+      cancellable('pictures that were written are whole', (signal) => run(images, options, signal)),
+    );
   for (const option of methodFlags()) command.addOption(option);
   return command;
 }

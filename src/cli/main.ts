@@ -12,10 +12,9 @@ import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
 
-/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 cancelled (128 and the number of SIGINT, as shells have it). */
+/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
 const WRONG_USAGE = 2;
-const CANCELLED = 130;
 
 function program(): Command {
   const fmgcam = new Command('fmgcam')
@@ -68,7 +67,7 @@ try {
 }
 
 function exitCodeOf(error: unknown): number {
-  if (error instanceof Cancelled) return CANCELLED;
+  if (error instanceof Cancelled) return error.exitCode;
   return error instanceof UsageError ? WRONG_USAGE : FAILED;
 }
 

@@ -67,7 +67,7 @@ describeShared('explain --method', () => {
       if (text.includes(' %')) child.kill('SIGINT');
     });
     const status = await new Promise((resolve) => child.on('close', resolve));
-    expect(stderr.trimEnd().split('\n').at(-1)).toBe('fmgcam: cancelled');
+    expect(stderr.trimEnd().split('\n').at(-1)).toBe('fmgcam: stopped by SIGINT; pictures that were written are whole');
     expect(status).toBe(130);
     expect(readdirSync(out)).toEqual([]);
   });

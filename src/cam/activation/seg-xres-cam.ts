@@ -66,7 +66,7 @@ function coverage({ x, y, width, height }: Region, [H, W]: readonly [number, num
   const rows = overlaps(I, H / I, y, y + height);
   const columns = overlaps(J, W / J, x, x + width);
   const values = Float32Array.from(rows.flatMap((row) => columns.map((column) => row * column)));
-  return tensor(deviceOf(features), values, [I, J], features.scope ? { scope: features.scope } : {});
+  return tensor(deviceOf(features), values, [I, J], { scope: features.scope });
 }
 
 /** The share of each of `count` intervals of a length that lies between start and end. */

@@ -98,5 +98,5 @@ function passThrough({ model, input, layer }: MethodCall, before: string | undef
 function masksWithout(start: number, end: number, C: number, like: Tensor): Tensor {
   const values = new Float32Array((end - start) * C).fill(1);
   for (let c = start; c < end; c++) values[(c - start) * C + c] = 0;
-  return tensor(deviceOf(like), values, [end - start, C, 1, 1], like.scope ? { scope: like.scope } : {});
+  return tensor(deviceOf(like), values, [end - start, C, 1, 1], { scope: like.scope });
 }

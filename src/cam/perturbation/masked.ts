@@ -48,7 +48,7 @@ export async function sumOfMasks(call: MethodCall, runs: MaskedRuns): Promise<Te
     const part = tidy([input], (input) => {
       const values = new Float32Array((end - start) * H * W);
       for (let i = start; i < end; i++) runs.fill(values.subarray((i - start) * H * W, (i - start + 1) * H * W), i);
-      const masks = tensor(deviceOf(input), values, [end - start, 1, H, W], input.scope ? { scope: input.scope } : {});
+      const masks = tensor(deviceOf(input), values, [end - start, 1, H, W], { scope: input.scope });
       const scores = scoresOf(call, n, asked(runs.score, model.forward(runs.apply(imageOf(input, n), masks))));
       return matmul(runs.weigh?.(scores, n) ?? scores, reshape(masks, [end - start, H * W]));
     });
