@@ -10,6 +10,7 @@ import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
+import { reportCommand } from './report.ts';
 
 /** Exit status: 0 done, 1 failed, 2 wrong usage. */
 const FAILED = 1;
@@ -19,7 +20,15 @@ function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
     .version(version());
-  const commands = [explainCommand, evaluateCommand, mergeCommand, layersCommand, doctorCommand, diffCommand];
+  const commands = [
+    explainCommand,
+    evaluateCommand,
+    mergeCommand,
+    reportCommand,
+    layersCommand,
+    doctorCommand,
+    diffCommand,
+  ];
   for (const command of commands.map((make) => make())) {
     fmgcam.addCommand(command);
   }

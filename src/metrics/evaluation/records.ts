@@ -1,6 +1,6 @@
 import { InputError } from '../../errors.ts';
-import { at } from '../../tensor/shape.ts';
 import { FAITHFULNESS, type FaithfulnessMetric } from '../faithfulness.ts';
+import { interpolate } from '../statistics.ts';
 import type { EvaluationSettings, RankResult } from './protocol.ts';
 
 /* The lines of a results file: a header, then one line for each image and method, or one for an image that failed. */
@@ -81,13 +81,9 @@ export function rankRecord({ index, probability, map, metrics }: RankResult, lab
 
 /** Linear interpolation at equally spaced points, to six digits. */
 function sampled(curve: readonly number[]): number[] {
-  return Array.from({ length: CURVE_POINTS }, (_, i) => {
-    const position = (i / (CURVE_POINTS - 1)) * (curve.length - 1);
-    const below = Math.floor(position);
-    const low = at(curve, below);
-    const value = low + (position - below) * (at(curve, Math.min(below + 1, curve.length - 1)) - low);
-    return Number(value.toPrecision(6));
-  });
+  return Array.from({ length: CURVE_POINTS }, (_, i) =>
+    Number(interpolate(curve, i / (CURVE_POINTS - 1)).toPrecision(6)),
+  );
 }
 
 function levelsOf({ data, height, width }: RankResult['map']): RankRecord['map'] {

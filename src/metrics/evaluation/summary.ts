@@ -1,6 +1,6 @@
 import { at } from '../../tensor/shape.ts';
 import { FAITHFULNESS, type FaithfulnessMetric } from '../faithfulness.ts';
-import { meanOf } from '../statistics.ts';
+import { interpolate, meanOf } from '../statistics.ts';
 import { bootstrapInterval, type Interval, permutationTest } from './inference.ts';
 import type { EvaluationSettings } from './protocol.ts';
 import { CURVE_POINTS, type ImageRecord, isError } from './records.ts';
@@ -13,11 +13,15 @@ export interface Mean {
   readonly mean: number | null;
 }
 
+/** Least value, quartiles, largest value. */
+export type Quartiles = readonly [number, number, number, number, number];
+
 export interface Row {
   readonly method: string;
   /** From 1 on. */
   readonly rank: number;
   readonly means: Readonly<Record<FaithfulnessMetric, Mean>>;
+  readonly quartiles: Readonly<Record<FaithfulnessMetric, Quartiles | null>>;
   /** Mean curves at 21 points. */
   readonly deletion: readonly number[];
   readonly insertion: readonly number[];
@@ -142,17 +146,26 @@ export class Summariser {
 
   #row(method: string, m: number, k: number): Row {
     const samples = at(at(this.#samples, m), k);
-    const curve = (sums: Float64Array) => Array.from(sums, (sum) => sum / samples.images);
-    const means = Object.fromEntries(
-      FAITHFULNESS.map((metric) => {
-        const values = samples
-          .values(metric)
-          .filter((_, i) => this.#counts(m, k, metric, i))
-          .sort();
-        return [metric, { count: values.length, mean: values.length > 0 ? meanOf(values) : null }];
-      }),
-    ) as Record<FaithfulnessMetric, Mean>;
-    return { method, rank: k + 1, means, deletion: curve(samples.deletion), insertion: curve(samples.insertion) };
+    const curve = (sums: Float64Array) =>
+      samples.images === 0 ? [] : Array.from(sums, (sum) => Number((sum / samples.images).toPrecision(6)));
+    const means: Partial<Record<FaithfulnessMetric, Mean>> = {};
+    const quartiles: Partial<Record<FaithfulnessMetric, Quartiles | null>> = {};
+    for (const metric of FAITHFULNESS) {
+      const values = samples
+        .values(metric)
+        .filter((_, i) => this.#counts(m, k, metric, i))
+        .sort();
+      means[metric] = { count: values.length, mean: values.length > 0 ? meanOf(values) : null };
+      quartiles[metric] = values.length > 0 ? quartilesOf(values) : null;
+    }
+    return {
+      method,
+      rank: k + 1,
+      means: means as Row['means'],
+      quartiles: quartiles as Row['quartiles'],
+      deletion: curve(samples.deletion),
+      insertion: curve(samples.insertion),
+    };
   }
 
   /** Whether the value of image i goes into a mean: where it is defined, and with paired samples for all other methods too. */
@@ -180,6 +193,11 @@ export class Summariser {
       p: permutationTest(differences, SEED),
     };
   }
+}
+
+function quartilesOf(sorted: Float64Array): Quartiles {
+  const [least, first, median, third, most] = [0, 0.25, 0.5, 0.75, 1].map((q) => interpolate(sorted, q));
+  return [least ?? 0, first ?? 0, median ?? 0, third ?? 0, most ?? 0];
 }
 
 /** The paper's Table 3, and the paired differences below it, for a terminal. */
