@@ -6,13 +6,16 @@
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { tilesSource } from './tiles.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const ENTRY = 'src/kernels/cpu/wasm/module.as.ts';
+const TILES = `${root}src/kernels/matmul/tiles.generated.as.ts`;
 const RESULT = `${root}src/kernels/cpu/wasm/builds.generated.ts`;
 
 export default async function buildWasm() {
   if (isUpToDate()) return;
+  writeFileSync(TILES, tilesSource([4, 5, 6]));
   const builds = { simd: await compile(), relaxedSimd: await compile('--enable', 'relaxed-simd') };
   const lines = Object.entries(builds).map(([name, bytes]) => `  ${name}: '${Buffer.from(bytes).toString('base64')}',`);
   writeFileSync(
@@ -25,7 +28,8 @@ function isUpToDate() {
   if (!existsSync(RESULT)) return false;
   const modified = (path) => statSync(path).mtimeMs;
   const sources = readdirSync(`${root}src`, { recursive: true }).filter((path) => path.endsWith('.as.ts'));
-  return [...sources.map((path) => `${root}src/${path}`), fileURLToPath(import.meta.url)].every(
+  const scripts = [fileURLToPath(import.meta.url), `${root}scripts/tiles.mjs`];
+  return [...sources.map((path) => `${root}src/${path}`), ...scripts].every(
     (path) => modified(path) < modified(RESULT),
   );
 }

@@ -27,10 +27,14 @@ export {
   type Steps,
 } from './cam/explain.ts';
 export { type ExplainImageOptions, explain, ImageExplanation, type PresetName } from './cam/explain-image.ts';
+export type { Method, MethodCall } from './cam/method.ts';
+export * from './cam/propagation/index.ts';
 export { type ReferenceOptions, referenceMaps } from './cam/reference.ts';
+export { type StepName, type TraceOptions, type TraceStep, trace } from './cam/trace.ts';
 export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
 export { classColour, viridis } from './image/colour.ts';
 export { decodeImage } from './image/decode.ts';
+export { type Drawing, rasterise } from './image/drawing.ts';
 export { encodePng } from './image/encode.ts';
 export {
   type ContactSheet,
@@ -52,6 +56,7 @@ export {
 } from './image/overlay.ts';
 export { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from './image/preprocess.ts';
 export { type Filter, resize as resizeImage } from './image/resample.ts';
+export { svgOf } from './image/svg.ts';
 export * from './kernels/index.ts';
 export * from './metrics/index.ts';
 export { Constant, Parameter } from './nn/constant.ts';
@@ -63,6 +68,8 @@ export { Module } from './nn/module.ts';
 export type { HostArray, StateDict } from './nn/weights/host-array.ts';
 export { parseSafetensors, serializeSafetensors } from './nn/weights/safetensors.ts';
 export { loadStateDict } from './nn/weights/state-dict.ts';
+export { studyPage } from './study/page.ts';
+export type { StudyOptions } from './study/study.ts';
 export type { HostData, MemoryReport } from './tensor/memory.ts';
 export { Scope, tidy, withScope } from './tensor/scope.ts';
 export type { Shape } from './tensor/shape.ts';

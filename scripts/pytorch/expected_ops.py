@@ -68,6 +68,12 @@ def batch_norm(x, mean, variance, weight=None, bias=None, *, eps):
     return y
 
 
+def batch_norm_training(x, mean, variance, weight=None, bias=None, *, eps, momentum):
+    running_mean, running_variance = mean.detach().clone(), variance.detach().clone()
+    y = F.batch_norm(x, running_mean, running_variance, weight, bias, True, momentum, eps)
+    return y, running_mean, running_variance
+
+
 def pad(x, *, before, after, value):
     last_axis_first = [amount for pair in reversed(list(zip(before, after))) for amount in pair]
     return F.pad(x, last_axis_first, value=value)
@@ -82,6 +88,7 @@ OPS = {
     "linear": F.linear,
     "matmul": torch.matmul,
     "batchNorm": batch_norm,
+    "batchNormTraining": batch_norm_training,
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
@@ -117,8 +124,8 @@ OPS = {
     "where": lambda condition, a, b: torch.where(condition != 0, a, b),
     "resize": resize,
 }
-OUTPUTS = {"topk": ["values", "indices"]}
-NOT_DIFFERENTIABLE = {"where": ["condition"], "argmax": ["x"]}
+OUTPUTS = {"topk": ["values", "indices"], "batchNormTraining": ["output", "newMean", "newVariance"]}
+NOT_DIFFERENTIABLE = {"where": ["condition"], "argmax": ["x"], "batchNormTraining": ["mean", "variance"]}
 
 # --- cases -----------------------------------------------------------------------------------------------------------
 
@@ -166,7 +173,7 @@ def case(name, inputs, cotangents=2, **attributes):
 
 def _keywords(op, drawn):
     """Inputs that may be left out go by name: a convolution may have a residual without a bias."""
-    return drawn if op in ("conv2d", "batchNorm") else {}
+    return drawn if op in ("conv2d", "batchNorm", "batchNormTraining") else {}
 
 
 def _positional(op, drawn):
@@ -278,6 +285,14 @@ def batch_norm_cases():
     case("batchNorm/large-eps", inputs(2, 3, 4, 5), eps=0.1)
     zero_variance = inputs(1, 3, 4, 2) | {"variance": values([0.0, 1.0, 0.0])}
     case("batchNorm/zero-variance", zero_variance, eps=1e-3)
+
+    case("batchNormTraining/affine", inputs(2, 5, 7, 6), eps=1e-5, momentum=0.1)
+    case("batchNormTraining/channels-of-4", inputs(3, 8, 3, 4), 3, eps=1e-5, momentum=0.1)
+    case("batchNormTraining/without-weight-and-bias", inputs(2, 3, 4, 5, affine=False), eps=0.1, momentum=0.3)
+    case("batchNormTraining/two-values", inputs(2, 4, 1, 1), eps=1e-3, momentum=1.0)
+    case("batchNormTraining/vectors", inputs(6, 5), eps=1e-5, momentum=0.1)
+    far = inputs(2, 3, 6, 5) | {"x": lambda generator: 50 + normal(2, 3, 6, 5)(generator)}
+    case("batchNormTraining/far-from-zero", far, eps=1e-5, momentum=0.1)
 
 
 def elementwise_cases():

@@ -41,7 +41,7 @@ export async function gradcheck(
   const cotangent: number[] = [];
   const { output, gradients } = vjp(f, inputs, (result) => {
     for (let i = 0; i < result.size; i++) cotangent.push(random());
-    return tensor(device, cotangent, [1, ...result.shape], result.scope ? { scope: result.scope } : {});
+    return tensor(device, cotangent, [1, ...result.shape], { scope: result.scope });
   });
   output.dispose();
 

@@ -9,15 +9,28 @@ import { innermostScope, Scope, tidy } from '../tensor/scope.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { RecordedCall, Recorder, Tensor } from '../tensor/tensor.ts';
 
+/** For each op, how what came back to its outputs goes on to its inputs: the gradient, or what takes its place. */
+export type BackwardRules = typeof gradientRules;
+
 /** One recorded op. The tensors are aliases of the tape's own, so that callers may dispose of theirs. */
 interface Node {
-  readonly rule: GradientRule<never>;
+  readonly op: string;
   readonly attributes: unknown;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   /** For each input, the number of the value that it is, or undefined where it was not watched. */
   readonly sources: readonly (number | undefined)[];
   readonly results: readonly number[];
+}
+
+/** The state of one walk back. */
+interface Walk {
+  readonly rules: BackwardRules;
+  /** The values that depend on the targets. */
+  readonly needed: ReadonlySet<number>;
+  readonly targets: ReadonlySet<number>;
+  /** By value, what has come back to it so far. */
+  readonly gradients: Map<number, Tensor>;
 }
 
 /**
@@ -38,11 +51,10 @@ export class Tape implements Recorder {
   }
 
   record({ op, attributes, inputs, outputs }: RecordedCall): void {
-    const rule = ruleOf(op);
     const save = (tensor: Tensor) => tensor.alias({ scope: undefined, recorder: undefined });
     const sources = inputs.map((input) => (input.recorder === this ? this.#numberOf(input) : undefined));
     const results = outputs.map((output) => this.#numberOf(output));
-    this.#nodes.push({ rule, attributes, inputs: inputs.map(save), outputs: outputs.map(save), sources, results });
+    this.#nodes.push({ op, attributes, inputs: inputs.map(save), outputs: outputs.map(save), sources, results });
   }
 
   /**
@@ -52,10 +64,11 @@ export class Tape implements Recorder {
    * @param output what the scores are functions of, for example logits [N, classes]
    * @param cotangents [K, ...output shape]: the derivative of each score with respect to the output
    * @param watched the targets: tensors that `watch` returned
+   * @param rules others than those of the gradient, for what is not a derivative (guided backpropagation, relevance)
    * @returns for each target [K, ...target shape]
    * @throws UsageError when the output does not depend on a target
    */
-  vjp(output: Tensor, cotangents: Tensor, watched: readonly Tensor[]): Tensor[] {
+  vjp(output: Tensor, cotangents: Tensor, watched: readonly Tensor[], rules: BackwardRules = gradientRules): Tensor[] {
     if (!sameShape(cotangents.shape.slice(1), output.shape)) {
       throw new UsageError(
         `vjp: cotangents ${formatShape(cotangents.shape)} must be [K, ...${formatShape(output.shape)}], the shape of the output behind the number of scores`,
@@ -68,8 +81,8 @@ export class Tape implements Recorder {
 
     const gradients = new Map<number, Tensor>([[root, cotangents.alias({ recorder: undefined })]]);
     try {
-      const targets = new Set(wanted);
-      for (const node of this.#nodes.toReversed()) this.#step(node, needed, targets, gradients);
+      const walk = { rules, needed, targets: new Set(wanted), gradients };
+      for (const node of this.#nodes.toReversed()) this.#step(node, walk);
       return wanted.map((value) => {
         const gradient = gradients.get(value);
         if (!gradient) throw notConnected();
@@ -117,7 +130,7 @@ export class Tape implements Recorder {
     return reachable;
   }
 
-  #step(node: Node, needed: ReadonlySet<number>, targets: ReadonlySet<number>, gradients: Map<number, Tensor>): void {
+  #step(node: Node, { rules, needed, targets, gradients }: Walk): void {
     if (!node.results.some((result) => gradients.has(result))) return;
     const incoming = node.results.map((result) => gradients.get(result));
     const asked = node.sources.map((source) => (source !== undefined && needed.has(source) ? source : undefined));
@@ -128,7 +141,10 @@ export class Tape implements Recorder {
     const enter = (tensor: Tensor) => scope.enter(tensor);
     const answers: [value: number, gradient: Tensor][] = [];
     try {
-      const thunks = node.rule({
+      const thunks = ruleOf(
+        node.op,
+        rules,
+      )({
         inputs: node.inputs.map(enter),
         outputs: node.outputs.map(enter),
         attributes: node.attributes as never,
@@ -162,8 +178,7 @@ function accumulate(gradients: Map<number, Tensor>, value: number, gradient: Ten
   gradient.dispose();
 }
 
-function ruleOf(op: string): GradientRule<never> {
-  const rules: Readonly<Record<string, GradientRule<never>>> = gradientRules;
+function ruleOf(op: string, rules: Readonly<Record<string, GradientRule<never>>>): GradientRule<never> {
   const rule = rules[op];
   if (!rule) throw new RangeError(`op ${op} has no entry in the table of gradients`);
   return rule;

@@ -1,7 +1,8 @@
 import { InputError, UsageError } from '../errors.ts';
 import { classColour } from '../image/colour.ts';
 import { decodeImage } from '../image/decode.ts';
-import { contactSheet, formatPercent, type LegendClass, withLegend } from '../image/figure.ts';
+import { type Drawing, rasterise } from '../image/drawing.ts';
+import { type ColourBar, drawContactSheet, drawWithLegend, formatPercent, type LegendClass } from '../image/figure.ts';
 import type { Rectangle, RgbImage } from '../image/image.ts';
 import { type OverlayMap, type OverlayOptions, overlayFused, overlaySingle } from '../image/overlay.ts';
 import { PRESETS, type Preprocessing, preprocess, squash } from '../image/preprocess.ts';
@@ -66,7 +67,7 @@ export async function explain(
   });
 }
 
-function preprocessingOf(model: Model, { size, preset }: ExplainImageOptions): Preprocessing {
+export function preprocessingOf(model: Model, { size, preset }: ExplainImageOptions): Preprocessing {
   if (size !== undefined && preset !== undefined) throw new UsageError('give either size or preset, not both');
   if (size !== undefined) return squash(size);
   if (preset === undefined) return defaultPreprocessing(model);
@@ -133,36 +134,58 @@ export class ImageExplanation {
 
   /** The fused map over the photograph, one hue for each class, with a legend that names classes and probabilities. */
   fusedPicture(): RgbImage {
-    return withLegend(this.#fusedOverlay(), { title: `FM-G-CAM at ${this.#where()}`, classes: this.#legendClasses() });
+    return rasterise(this.fusedDrawing());
   }
 
   /** Grad-CAM of one class over the photograph, with a legend. */
   classPicture(k: number): RgbImage {
-    const { name, probability } = at(this.classes, k);
-    return withLegend(this.#singleOverlay(k), {
-      title: `Grad-CAM of ${name} at ${this.explanation.layer}`,
-      classes: [{ name, probability, colour: classColour(k) }],
-      colourBar: isBlank(at(this.singles, k)) ? BLANK : SCALE,
-    });
+    return rasterise(this.classDrawing(k));
   }
 
   /** Photograph, FM-G-CAM (unless left out), then Grad-CAM of each class, as the paper's figures 5 and 7. */
-  contactSheet({ fused = true } = {}): RgbImage {
-    return contactSheet({
+  contactSheet(options: { readonly fused?: boolean } = {}): RgbImage {
+    return rasterise(this.contactSheetDrawing(options));
+  }
+
+  /** `fusedPicture` as shapes, of which `svgOf` makes an SVG file. */
+  fusedDrawing(): Drawing {
+    return drawWithLegend(this.#fusedOverlay(), {
+      title: `FM-G-CAM at ${this.#where()}`,
+      classes: this.#legendClasses(),
+      colourBar: this.#fusedScale(),
+    });
+  }
+
+  /** `classPicture` as shapes. */
+  classDrawing(k: number): Drawing {
+    const { name, probability } = at(this.classes, k);
+    const maximum = largest(at(this.singles, k));
+    return drawWithLegend(this.#singleOverlay(k), {
+      title: `Grad-CAM of ${name} at ${this.explanation.layer}`,
+      classes: [{ name, probability, colour: classColour(k) }],
+      colourBar: maximum > 0 ? { text: 'Grad-CAM', maximum } : BLANK,
+    });
+  }
+
+  /** `contactSheet` as shapes. */
+  contactSheetDrawing({ fused = true }: { readonly fused?: boolean } = {}): Drawing {
+    return drawContactSheet({
       photo: this.photo,
       ...(fused && { fused: this.#fusedOverlay() }),
-      singles: this.classes.map(({ name, probability }, k) => ({
-        title: `Grad-CAM: ${name}`,
-        detail: isBlank(at(this.singles, k))
-          ? `${formatPercent(probability)}, nothing speaks for it`
-          : formatPercent(probability),
-        image: this.#singleOverlay(k),
-        colour: classColour(k),
-      })),
+      singles: this.classes.map(({ name, probability }, k) => {
+        const maximum = largest(at(this.singles, k));
+        const speaks = maximum > 0 ? `up to ${Number(maximum.toPrecision(3))}` : 'nothing speaks for it';
+        return {
+          title: `Grad-CAM: ${name}`,
+          detail: `${formatPercent(probability)}, ${speaks}`,
+          image: this.#singleOverlay(k),
+          colour: classColour(k),
+        };
+      }),
       legend: {
         title: `${fused ? 'FM-G-CAM' : 'Grad-CAM'} at ${this.#where()}`,
         classes: this.#legendClasses(),
-        colourBar: SCALE,
+        colourBar: [...(fused ? this.#fusedScale() : []), { text: SCALE }],
       },
     });
   }
@@ -189,6 +212,13 @@ export class ImageExplanation {
     return `${layer}, mode ${mode}${activation === 'relu' ? '' : `, ${activation}`}`;
   }
 
+  /** What the hues of the fused picture stand for; nothing where the picture is the photograph. */
+  #fusedScale(): ColourBar[] {
+    const maximum = Math.max(...this.fused.map(largest));
+    const hues = this.classes.map((_, k) => classColour(k));
+    return maximum > 0 ? [{ text: 'FM-G-CAM, of the class that has the pixel', maximum, hues }] : [];
+  }
+
   #legendClasses(): LegendClass[] {
     return this.classes.map(({ name, probability }, k) => ({ name, probability, colour: classColour(k) }));
   }
@@ -197,12 +227,13 @@ export class ImageExplanation {
 const SCALE = 'Grad-CAM, relative to the maximum of the class';
 const BLANK = 'blank: no pixel speaks for this class';
 
-function isBlank({ data }: OverlayMap): boolean {
-  return data.every((value) => value <= 0);
+/** The largest value of a map, at least 0. */
+function largest({ data }: OverlayMap): number {
+  return data.reduce((a, b) => Math.max(a, b), 0);
 }
 
 /** A map in [0,1]: divided by its maximum; one that is zero stays so. */
 function stretched(map: OverlayMap): OverlayMap {
-  const most = map.data.reduce((a, b) => Math.max(a, b), 0);
+  const most = largest(map);
   return most > 0 ? { ...map, data: map.data.map((value) => Math.max(value, 0) / most) } : map;
 }

@@ -152,7 +152,7 @@ export async function explainTensor(model: Model, input: Tensor, options: Explai
 }
 
 /** A forward pass that keeps the layer's output and everything that is needed to come back to it. */
-function observedForward(model: Model, input: Tensor, layer: string, scope: Scope) {
+export function observedForward(model: Model, input: Tensor, layer: string, scope: Scope) {
   const tape = new Tape();
   try {
     let target: Tensor | undefined;
@@ -181,7 +181,7 @@ function observedForward(model: Model, input: Tensor, layer: string, scope: Scop
       activations,
       /** [N,K,C,I,J] for the classes of each image */
       gradientsOf: (classes: readonly (readonly number[])[]): Tensor => {
-        const [gradients] = tape.vjp(recorded, oneHot(classes, logits, scope), [explained]);
+        const [gradients] = tape.vjp(recorded, oneHot(classes, logits), [explained]);
         if (!gradients) throw new RangeError('vjp returns a gradient for each target');
         return transpose(gradients, [1, 0, 2, 3, 4]);
       },
@@ -193,19 +193,19 @@ function observedForward(model: Model, input: Tensor, layer: string, scope: Scop
   }
 }
 
-/** Cotangents [K,N,classes] that pick logit `classes[n][k]` of image n as score k. */
-function oneHot(classes: readonly (readonly number[])[], logits: Tensor, scope: Scope): Tensor {
+/** Cotangents [K,N,classes], in the scope of the logits, that pick logit `classes[n][k]` of image n as score k. */
+export function oneHot(classes: readonly (readonly number[])[], logits: Tensor): Tensor {
   const [N = 1, count = 1] = logits.shape;
   const K = at(classes, 0).length;
   const values = new Float32Array(K * N * count);
   for (const [n, ofImage] of classes.entries()) {
     for (const [k, index] of ofImage.entries()) values[(k * N + n) * count + index] = 1;
   }
-  return tensor(deviceOf(logits), values, [K, N, count], { scope });
+  return tensor(deviceOf(logits), values, [K, N, count], { scope: logits.scope });
 }
 
 /** Equation 1 for each image, or the classes that were asked for. */
-function classesOf(
+export function classesOf(
   model: Model,
   logits: ArrayLike<number>,
   probs: ArrayLike<number>,
@@ -234,7 +234,7 @@ function classesOf(
 }
 
 /** The indices of the classes that were asked for, or undefined; checked before anything is computed. */
-function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOptions): number[] | undefined {
+export function chosenClasses({ labels, name }: Model, { classes, topK }: ExplainOptions): number[] | undefined {
   if (!classes) {
     if (topK !== undefined)
       topClasses(

@@ -61,7 +61,7 @@ export function cumulativeImportance(alpha: Tensor): Tensor {
 }
 
 /** In place of equation 4: an argmax, so that of several classes that tie only the first is kept. */
-function firstMaximum(R: Tensor): Tensor {
+export function firstMaximum(R: Tensor): Tensor {
   const zero = scalar(deviceOf(R), 0, R.scope);
   const isMaximum = equal(R, max(R, [1], true));
   let taken: Tensor = zero;
@@ -83,7 +83,7 @@ export function normaliseRows(S: Tensor): Tensor {
 }
 
 /** After the activation: all classes together are stretched to [0,1]. */
-function minMax(maps: Tensor): Tensor {
+export function minMax(maps: Tensor): Tensor {
   const axes = [1, 2, 3];
   const least = neg(max(neg(maps), axes, true));
   const range = sub(max(maps, axes, true), least);

@@ -13,6 +13,7 @@ import { read } from './files.ts';
 import {
   type Input,
   jsonOption,
+  type ModelOptions,
   modelOption,
   print,
   progress,
@@ -23,9 +24,7 @@ import {
 } from './options.ts';
 import { relativeError } from './relative-error.ts';
 
-interface Options {
-  readonly model: string;
-  readonly weights: string;
+interface Options extends ModelOptions {
   readonly size?: number;
   readonly inputTensor?: string;
   readonly json?: true;

@@ -6,7 +6,7 @@ import { defaultPreprocessing, PRESET_NAMES, type PresetName } from '../cam/expl
 import { InputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
 import { PRESETS, type Preprocessing, squash } from '../image/preprocess.ts';
-import type { Device, DeviceChoice } from '../kernels/index.ts';
+import type { Device } from '../kernels/index.ts';
 import {
   type EvaluationSettings,
   evaluateImage,
@@ -20,18 +20,22 @@ import { FORMAT, type Header, type ImageRecord, isError, rankRecord, VERSION } f
 import { formatSummary, Summariser, type Summary } from '../metrics/evaluation/summary.ts';
 import type { ScoringOptions } from '../metrics/frames.ts';
 import { FILLS, type MetricSettings, RANKINGS, SCORES, TIE_RULES } from '../metrics/settings.ts';
-import { type Model, requireLayer } from '../nn/model.ts';
+import { loadModel, type Model, requireLayer } from '../nn/model.ts';
 import { at } from '../tensor/shape.ts';
 import { read, requireFolderOf } from './files.ts';
 import {
   chooseDevice,
+  type DeviceOptions,
   deviceOption,
   jsonOption,
+  type ModelOptions,
   modelOption,
+  precisionOption,
   print,
   progress,
-  readModel,
+  readWeights,
   sizeOption,
+  threadsOption,
   weightsOption,
   wholeNumber,
 } from './options.ts';
@@ -39,16 +43,15 @@ import { ResultsWriter, readResults, Seen } from './results-file.ts';
 import { chooseShard, ofShard } from './shard.ts';
 
 interface Options
-  extends Partial<Pick<MetricSettings, 'deletionFill' | 'insertionFill' | 'ranking' | 'steps' | 'ties' | 'score'>> {
-  readonly model: string;
-  readonly weights: string;
+  extends ModelOptions,
+    DeviceOptions,
+    Partial<Pick<MetricSettings, 'deletionFill' | 'insertionFill' | 'ranking' | 'steps' | 'ties' | 'score'>> {
   readonly layer?: string;
   readonly method: string[];
   readonly protocol: Protocol;
   readonly topk: number;
   readonly size?: number;
   readonly preset?: PresetName;
-  readonly device: DeviceChoice;
   readonly batchSize?: number;
   readonly shard?: string;
   readonly shards?: number;
@@ -85,6 +88,8 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--ties <rule>', 'which of equal cells comes first').choices(TIE_RULES))
     .addOption(new Option('--score <kind>', 'what is followed').choices(SCORES))
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(precisionOption())
     .addOption(new Option('--batch-size <n>', 'pictures in a forward pass').argParser(wholeNumber(1)))
     .option('--shard <i/n>', 'evaluate only part i of n; from a Slurm array or a Kubernetes Indexed Job when left out')
     .addOption(new Option('--shards <n>', 'how many parts, where the job knows only its own').argParser(wholeNumber(1)))
@@ -97,14 +102,15 @@ async function run(source: string, options: Options): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
   const { names, folder } = await imagesOf(source);
-  const model = await readModel(options);
-  const settings = await settingsOf(model, options);
+  const weights = await readWeights(options);
+  const model = loadModel(options.model, weights, { file: options.weights });
+  const settings = settingsOf(model, weights, options);
   const list = { images: names.length, sha256: listDigest(names) };
   const header: Header = { format: FORMAT, version: VERSION, settings, list, shard };
   const seen = new Seen();
   const writer = await ResultsWriter.open(options.out, header, seen);
   try {
-    const device = await chooseDevice(options.device);
+    const device = await chooseDevice(options);
     try {
       const { batchSize } = options;
       const scoring = { signal: stopSignal(), ...(batchSize !== undefined && { batchSize }) };
@@ -233,8 +239,8 @@ export function listDigest(sorted: readonly string[]): string {
   return hash.digest('hex');
 }
 
-async function settingsOf(model: Model, options: Options): Promise<EvaluationSettings> {
-  const { protocol, layer, method, topk, weights } = options;
+function settingsOf(model: Model, bytes: Uint8Array, options: Options): EvaluationSettings {
+  const { protocol, layer, method, topk } = options;
   if (layer !== undefined) requireLayer(model.name, layer);
   if (new Set(method).size !== method.length)
     throw new UsageError(`--method ${method.join(',')} names one method twice`);
@@ -246,9 +252,7 @@ async function settingsOf(model: Model, options: Options): Promise<EvaluationSet
   return {
     protocol,
     model: model.name,
-    weights: createHash('sha256')
-      .update(await read(weights))
-      .digest('hex'),
+    weights: createHash('sha256').update(bytes).digest('hex'),
     layer: layer ?? (protocol === 'published' ? publishedLayer(model) : model.architecture.layer),
     methods: method,
     topK: topk,

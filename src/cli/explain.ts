@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { ACTIVATIONS, type Activation } from '../cam/algorithm.ts';
 import {
@@ -10,36 +11,41 @@ import {
 } from '../cam/explain.ts';
 import { explain, type ImageExplanation, PRESET_NAMES, type PresetName } from '../cam/explain-image.ts';
 import { InputError, UsageError } from '../errors.ts';
+import { type Drawing, rasterise } from '../image/drawing.ts';
 import { encodePng } from '../image/encode.ts';
 import { formatPercent } from '../image/figure.ts';
-import type { RgbImage } from '../image/image.ts';
-import { type Device, type DeviceChoice, tensor } from '../kernels/index.ts';
+import { svgOf } from '../image/svg.ts';
+import { type Device, tensor } from '../kernels/index.ts';
 import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
 import { serializeSafetensors } from '../nn/weights/safetensors.ts';
+import { studyPage } from '../study/page.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { prepareFolder, read, requireFolderOf, resultPath, write } from './files.ts';
 import {
   chooseDevice,
+  type DeviceOptions,
   deviceOption,
   fraction,
   jsonOption,
+  type ModelOptions,
   modelOption,
+  precisionOption,
   print,
   progress,
   readInput,
   readModel,
   sizeOption,
+  threadsOption,
   weightsOption,
   wholeNumber,
 } from './options.ts';
 
+const FORMATS = ['png', 'svg'] as const;
 const METHODS = ['fm-g-cam', 'grad-cam'] as const;
 
-interface Options {
-  readonly model: string;
-  readonly weights: string;
+interface Options extends ModelOptions, DeviceOptions {
   readonly layer?: string;
   readonly topk?: number;
   readonly classes?: string[];
@@ -49,11 +55,12 @@ interface Options {
   readonly size?: number;
   readonly preset?: PresetName;
   readonly heatmapAlpha?: number;
-  readonly device: DeviceChoice;
   readonly out?: string;
+  readonly format: (typeof FORMATS)[number];
   readonly json?: true;
   readonly inputTensor?: string;
   readonly saveTensors?: string;
+  readonly trace?: string;
 }
 
 /** What is printed of one image. */
@@ -93,7 +100,10 @@ export function explainCommand(): Command {
       new Option('--heatmap-alpha <fraction>', 'how strongly the map covers the photograph').argParser(fraction),
     )
     .addOption(deviceOption())
+    .addOption(threadsOption())
+    .addOption(precisionOption())
     .option('--out <folder>', 'write the pictures here')
+    .addOption(new Option('--format <name>', 'of the pictures').choices(FORMATS).default('png'))
     .addOption(jsonOption())
     .addOption(
       new Option(
@@ -102,6 +112,11 @@ export function explainCommand(): Command {
       ).conflicts(['size', 'preset', 'out']),
     )
     .option('--save-tensors <file>', 'write every intermediate of the algorithm to a safetensors file')
+    .addOption(
+      new Option('--trace <file>', 'write a page that walks through the algorithm on this image (HTML)').conflicts(
+        'inputTensor',
+      ),
+    )
     .action(run);
 }
 
@@ -112,7 +127,7 @@ function list(text: string): string[] {
 async function run(images: string[], options: Options): Promise<void> {
   await checkArguments(images, options);
   const model = await readModel(options);
-  const device = await chooseDevice(options.device);
+  const device = await chooseDevice(options);
   try {
     const { mode, method, activation, json, inputTensor } = options;
     const layer = options.layer ?? model.architecture.layer;
@@ -136,12 +151,14 @@ async function run(images: string[], options: Options): Promise<void> {
 
 /** Everything that can be found wrong before the weights are read. */
 async function checkArguments(images: readonly string[], options: Options): Promise<void> {
-  const { inputTensor, saveTensors, layer, model, out } = options;
+  const { inputTensor, saveTensors, trace, layer, model, out } = options;
   if (inputTensor && images.length > 0) throw new UsageError('give either images or --input-tensor, not both');
   if (!inputTensor && images.length === 0) throw new UsageError('no image: name one or more PNG or JPEG files');
   if (saveTensors && images.length > 1) throw new UsageError('--save-tensors takes one image at a time');
+  if (trace && images.length > 1) throw new UsageError('--trace takes one image at a time');
   if (layer !== undefined) requireLayer(model, layer);
   if (saveTensors) await requireFolderOf(saveTensors);
+  if (trace) await requireFolderOf(trace);
   if (out) {
     const duplicate = images.find(
       (image, i) => images.findIndex((other) => resultPath(out, other, '') === resultPath(out, image, '')) !== i,
@@ -170,20 +187,26 @@ async function* explainImages(
   device: Device,
   options: Options,
 ): AsyncGenerator<Result> {
-  const { size, preset, heatmapAlpha, out, saveTensors } = options;
+  const { size, preset, heatmapAlpha, out, saveTensors, trace } = options;
   for (const image of images) {
     const start = performance.now();
-    using explained = await explain(model, await read(image), {
+    const bytes = await read(image);
+    const settings = {
       ...explainOptions(options),
       device,
       file: image,
       ...(size !== undefined && { size }),
       ...(preset && { preset }),
       ...(heatmapAlpha !== undefined && { heatmapAlpha }),
-    });
+    };
+    using explained = await explain(model, bytes, settings);
     progress(`${image}: explained in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     if (saveTensors) await save(saveTensors, explained.explanation);
     const files = out ? await writePictures(out, image, explained, options) : [];
+    if (trace) {
+      await write(trace, Buffer.from(await studyPage(model, bytes, { ...settings, file: basename(image) })));
+      files.push(trace);
+    }
     yield { image, classes: explained.classes, files };
   }
 }
@@ -192,21 +215,25 @@ async function writePictures(
   folder: string,
   image: string,
   explained: ImageExplanation,
-  { method, mode }: Options,
+  { method, mode, format }: Options,
 ): Promise<string[]> {
   const fused = method === 'fm-g-cam';
   // Pictures of the two modes may lie side by side.
   const suffix = mode === 'paper' ? '' : `-${mode}`;
-  const pictures: [name: string, picture: RgbImage][] = [
-    ...(fused ? [[`fm-g-cam${suffix}`, explained.fusedPicture()] as [string, RgbImage]] : []),
-    ...explained.classes.map(({ name }, k): [string, RgbImage] => [
+  const pictures: [name: string, picture: Drawing][] = [
+    ...(fused ? [[`fm-g-cam${suffix}`, explained.fusedDrawing()] as [string, Drawing]] : []),
+    ...explained.classes.map(({ name }, k): [string, Drawing] => [
       `grad-cam-${k + 1}-${name}`,
-      explained.classPicture(k),
+      explained.classDrawing(k),
     ]),
-    [`contact-sheet${fused ? suffix : ''}`, explained.contactSheet({ fused })],
+    [`contact-sheet${fused ? suffix : ''}`, explained.contactSheetDrawing({ fused })],
   ];
+  const encode = async (name: string, picture: Drawing) =>
+    format === 'svg' ? Buffer.from(await svgOf(picture, `${basename(image)}: ${name}`)) : encodePng(rasterise(picture));
   const encoded = await Promise.all(
-    pictures.map(async ([name, picture]) => [resultPath(folder, image, name), await encodePng(picture)] as const),
+    pictures.map(
+      async ([name, picture]) => [resultPath(folder, image, name, format), await encode(name, picture)] as const,
+    ),
   );
   for (const [file, bytes] of encoded) await write(file, bytes);
   return encoded.map(([file]) => file);

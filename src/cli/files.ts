@@ -41,9 +41,9 @@ export async function requireFolderOf(file: string): Promise<void> {
 }
 
 /** `out/dog-cat.fm-g-cam.png` for a photograph `images/dog-cat.jpg` and the name `fm-g-cam`. */
-export function resultPath(folder: string, image: string, name: string): string {
+export function resultPath(folder: string, image: string, name: string, format = 'png'): string {
   const safe = name.replace(/[^\p{L}\p{N}.+-]+/gu, '-');
-  return join(folder, `${basename(image, extname(image))}.${safe}.png`);
+  return join(folder, `${basename(image, extname(image))}.${safe}.${format}`);
 }
 
 const REASONS: Readonly<Record<string, string>> = {

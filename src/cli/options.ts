@@ -3,6 +3,8 @@ import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../errors.ts';
 import { LONGEST_INPUT } from '../image/preprocess.ts';
+import { PRECISIONS, type Precision } from '../kernels/cpu/device.ts';
+import { MOST_THREADS } from '../kernels/cpu/threads/pool.ts';
 import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
 import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
@@ -23,6 +25,14 @@ export const weightsOption = () =>
   new Option('--weights <file>', 'its weights: .safetensors, or PyTorch .pth, .pt, .th').makeOptionMandatory();
 export const deviceOption = () =>
   new Option('--device <name>', 'where to compute').choices(DEVICE_CHOICES).default('auto');
+export const threadsOption = () =>
+  new Option('--threads <n>', 'threads of the CPU device (default: as many as the machine runs at once)')
+    .argParser(wholeNumber(1, MOST_THREADS))
+    .env('FMGCAM_THREADS');
+export const precisionOption = () =>
+  new Option('--precision <name>', 'of the CPU device: `exact` forbids faster algorithms that round more')
+    .choices(PRECISIONS)
+    .env('FMGCAM_PRECISION');
 export const sizeOption = () =>
   new Option('--size <pixels>', 'squash the image to a square of so many pixels').argParser(
     wholeNumber(1, LONGEST_INPUT),
@@ -48,10 +58,16 @@ export function fraction(text: string): number {
   return value;
 }
 
-export async function readModel({ model, weights }: ModelOptions): Promise<Model> {
+export async function readModel(options: ModelOptions): Promise<Model> {
+  const { model, weights } = options;
+  return loadModel(model, await readWeights(options), { file: weights });
+}
+
+/** The bytes of the weight file, which must be those that its name promises. */
+export async function readWeights({ weights }: Pick<ModelOptions, 'weights'>): Promise<Uint8Array> {
   const bytes = await read(weights);
   checkNamedHash(weights, bytes);
-  return loadModel(model, bytes, { file: weights });
+  return bytes;
 }
 
 /** PyTorch's hubs name a file after the first 8 digits of its SHA-256 (`resnet50-0676ba61.pth`): flipped bits show. */
@@ -82,9 +98,19 @@ export async function readInput(file: string): Promise<Input> {
   return { data, shape };
 }
 
+export interface DeviceOptions {
+  readonly device: DeviceChoice;
+  readonly threads?: number;
+  readonly precision?: Precision;
+}
+
 /** Opens the device and says on stderr which one it is. */
-export async function chooseDevice(choice: DeviceChoice): Promise<OpenedDevice['device']> {
-  const { device, reason } = await openDevice(choice);
+export async function chooseDevice(options: DeviceOptions): Promise<OpenedDevice['device']> {
+  const { device: choice, threads, precision } = options;
+  const { device, reason } = await openDevice(choice, {
+    ...(threads !== undefined && { threads }),
+    ...(precision !== undefined && { precision }),
+  });
   progress(`device: ${device.name}${choice === 'auto' ? `: ${reason}` : ''}`);
   return device;
 }

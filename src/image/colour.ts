@@ -12,6 +12,41 @@ export function viridis(value: number): Rgb {
   return [VIRIDIS[index] ?? 0, VIRIDIS[index + 1] ?? 0, VIRIDIS[index + 2] ?? 0];
 }
 
+/** Paul Tol's 'BuRd' scheme (2021) for values around zero: blue below, nearly white at zero, red above. */
+const BLUE_TO_RED: readonly Rgb[] = [
+  [33, 102, 172],
+  [67, 147, 195],
+  [146, 197, 222],
+  [209, 229, 240],
+  [247, 247, 247],
+  [253, 219, 199],
+  [244, 165, 130],
+  [214, 96, 77],
+  [178, 24, 43],
+];
+
+/** The colour of a value in [-1, 1], from blue over nearly white at 0 to red; values beyond are clipped. */
+export function diverging(value: number): Rgb {
+  const last = BLUE_TO_RED.length - 1;
+  const position = (Math.min(1, Math.max(-1, value)) + 1) * (last / 2);
+  const below = Math.min(last - 1, Math.floor(position));
+  const [from = WHITE, to = WHITE] = BLUE_TO_RED.slice(below, below + 2);
+  return mix(from, to, position - below);
+}
+
+const WHITE: Rgb = [255, 255, 255];
+
+/** The colour on the way from one to another: `from` at 0, `to` at 1. */
+export function mix(from: Rgb, to: Rgb, fraction: number): Rgb {
+  const channel = (i: 0 | 1 | 2) => Math.round(from[i] + (to[i] - from[i]) * fraction);
+  return [channel(0), channel(1), channel(2)];
+}
+
+/** As SVG and CSS write it: #d55e00. */
+export function hexOf(colour: Rgb): string {
+  return `#${colour.map((level) => level.toString(16).padStart(2, '0')).join('')}`;
+}
+
 /**
  * Hues that people with any kind of colour vision can tell apart: seven of Okabe and Ito's eight (Color Universal
  * Design, 2008; black cannot be seen on a photograph), then three of Paul Tol's 'muted' scheme (2021). The first five

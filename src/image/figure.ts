@@ -1,10 +1,9 @@
 import { UsageError } from '../errors.ts';
-import { canvas, paintImage, paintRectangle } from './canvas.ts';
-import { viridis } from './colour.ts';
+import { mix, viridis } from './colour.ts';
+import { type Drawing, drawing, place, rasterise, type Shape } from './drawing.ts';
 import { LINE_HEIGHT } from './glyphs.ts';
 import type { Rgb, RgbImage } from './image.ts';
-import { resize } from './resample.ts';
-import { measureText, paintText, shortenText, wrapText } from './text.ts';
+import { measureText, shortenText, wrapText } from './text.ts';
 
 /** A class in a legend. */
 export interface LegendClass {
@@ -18,8 +17,17 @@ export interface LegendClass {
 export interface LegendOptions {
   readonly title?: string;
   readonly classes?: readonly LegendClass[];
-  /** The text above a bar of viridis from 0 to 1; without it there is no bar. */
-  readonly colourBar?: string;
+  /** The scale of the colours, or several; a text stands for viridis from 0 to 1. Without it there is no bar. */
+  readonly colourBar?: string | ColourBar | readonly ColourBar[];
+}
+
+/** A bar of colours with numbers below it, from 0 to `maximum`. */
+export interface ColourBar {
+  readonly text: string;
+  /** The value at the right end; default 1. */
+  readonly maximum?: number;
+  /** One ramp from grey to each of these hues, in place of viridis. */
+  readonly hues?: readonly Rgb[];
 }
 
 /** One picture of a contact sheet. */
@@ -49,6 +57,10 @@ const SWATCH = 12;
 const SWATCH_GAP = 8;
 const BAR = { width: 200, height: 14, tick: 4 };
 const GREY: Rgb = [70, 70, 70];
+/** What stands for the photograph below a hue. */
+const PHOTO_GREY: Rgb = [150, 150, 150];
+/** How many colours a ramp is made of. */
+const RAMP_COLOURS = 33;
 /** Room for the seven pictures of the top five classes in one row, up to 16:9. */
 const SHEET_WIDTH = 2400;
 /** The side of a square photograph on the sheet; others have its area, with no side longer than LONGEST_SIDE. */
@@ -77,79 +89,16 @@ export function formatPercent(probability: number): string {
 }
 
 /**
- * A strip of `width` pixels: title, one line per class (swatch, name, probability), and a colour bar, which stands to the
+ * A strip of `width` pixels: title, one line per class (swatch, name, probability), and colour bars, which stand to the
  * right of the classes if there is room, else below. Names that are too long are shortened.
  */
 export function legend(options: LegendOptions, width: number): RgbImage {
-  const classes = classList(options.classes ?? [], width);
-  const bar = options.colourBar === undefined ? canvas(0, 0) : colourBar(options.colourBar, width);
-  const beside = classes.width > 0 && classes.width + 2 * MARGIN + bar.width <= width;
-  const [barX, barY] = beside ? [classes.width + 2 * MARGIN, 0] : [0, classes.height > 0 ? classes.height + GAP : 0];
-  const top = options.title === undefined ? 0 : LINE_HEIGHT + SWATCH_GAP;
-  const bottom = bar.height > 0 ? barY + bar.height : 0;
-  const strip = canvas(width, top + Math.max(classes.height, bottom));
-  if (options.title !== undefined) {
-    paintText(strip, shortenText(options.title, width, 'bold'), 0, 0, { face: 'bold' });
-  }
-  paintImage(strip, classes, 0, top);
-  paintImage(strip, bar, barX, top + barY);
-  return strip;
-}
-
-function classList(classes: readonly LegendClass[], width: number): RgbImage {
-  const percents = classes.map(({ probability }) => formatPercent(probability));
-  const percentWidth = widest(percents);
-  const textX = SWATCH + SWATCH_GAP;
-  const nameRoom = Math.max(0, width - textX - GAP - percentWidth);
-  const names = classes.map(({ name }) => shortenText(name, nameRoom));
-  const listWidth = classes.length === 0 ? 0 : Math.min(width, textX + widest(names) + GAP + percentWidth);
-  const list = canvas(listWidth, classes.length * LINE_HEIGHT);
-  classes.forEach(({ colour }, i) => {
-    const y = i * LINE_HEIGHT;
-    const percent = percents[i] ?? '';
-    paintSwatch(list, 0, y, colour);
-    paintText(list, names[i] ?? '', textX, y);
-    paintText(list, percent, listWidth - measureText(percent).width, y);
-  });
-  return list;
-}
-
-function widest(texts: readonly string[]): number {
-  return Math.max(0, ...texts.map((text) => measureText(text).width));
-}
-
-function paintSwatch(target: RgbImage, x: number, lineY: number, colour: Rgb): void {
-  paintRectangle(target, { x, y: lineY + 3, width: SWATCH, height: SWATCH }, colour);
-}
-
-/** Its text, the bar, and numbers below it. */
-function colourBar(text: string, maxWidth: number): RgbImage {
-  const halfNumber = Math.ceil(measureText('0.5').width / 2); // half a number stands out at either end
-  const barWidth = Math.min(BAR.width, maxWidth - 2 * halfNumber);
-  const label = shortenText(text, maxWidth);
-  const width = Math.max(measureText(label).width, barWidth + 2 * halfNumber);
-  const barY = LINE_HEIGHT + 2;
-  const numbersY = barY + BAR.height + BAR.tick;
-  const bar = canvas(width, numbersY + LINE_HEIGHT);
-  paintText(bar, label, 0, 0);
-  for (let x = 0; x < barWidth; x++) {
-    const column = { x: halfNumber + x, y: barY, width: 1, height: BAR.height };
-    paintRectangle(bar, column, viridis(x / (barWidth - 1)));
-  }
-  for (const value of [0, 0.5, 1]) {
-    const x = halfNumber + Math.round(value * (barWidth - 1));
-    paintRectangle(bar, { x, y: barY + BAR.height, width: 1, height: BAR.tick }, GREY);
-    const number = String(value);
-    paintText(bar, number, x - measureText(number).width / 2, numbersY, { colour: GREY });
-  }
-  return bar;
+  return rasterise(drawLegend(options, width));
 }
 
 /** The picture with its legend below it; it keeps its pixels, but one too small for text is enlarged. */
 export function withLegend(picture: RgbImage, options: LegendOptions): RgbImage {
-  const scale = Math.max(1, Math.ceil(MIN_PICTURE / Math.max(picture.width, picture.height)));
-  const shown = resize(picture, picture.width * scale, picture.height * scale, 'bilinear');
-  return stack([shown, legend(options, Math.max(shown.width, MIN_PICTURE))]);
+  return rasterise(drawWithLegend(picture, options));
 }
 
 /** The image, brought to a size that text goes with, on white with lines of text below it; long lines are wrapped. */
@@ -157,7 +106,7 @@ export function captioned(image: RgbImage, lines: readonly string[]): RgbImage {
   const shown = toTile(image);
   const width = cellWidth(shown);
   const wrapped = lines.flatMap((line) => wrapText(line, width));
-  return stack([captionedTile(shown, wrapped, width, wrapped.length)]);
+  return rasterise(stack([captionedTile(shown, wrapped, width, wrapped.length)]));
 }
 
 /**
@@ -167,6 +116,106 @@ export function captioned(image: RgbImage, lines: readonly string[]): RgbImage {
  * @throws UsageError if the pictures differ in size.
  */
 export function contactSheet(sheet: ContactSheet): RgbImage {
+  return rasterise(drawContactSheet(sheet));
+}
+
+/** `legend` as a drawing. */
+export function drawLegend({ title, classes = [], colourBar = [] }: LegendOptions, width: number): Drawing {
+  const bars = typeof colourBar === 'string' ? [{ text: colourBar }] : [colourBar].flat();
+  const list = classes.length > 0 ? [classList(classes, width)] : [];
+  const parts = flow([...list, ...bars.map((bar) => drawColourBar(bar, width))], width);
+  if (title === undefined) return parts;
+  const top = LINE_HEIGHT + SWATCH_GAP;
+  const heading: Shape = { kind: 'text', text: shortenText(title, width, 'bold'), x: 0, y: 0, face: 'bold' };
+  return drawing(width, top + parts.height, [heading, ...place(parts, 0, top)]);
+}
+
+/** The parts from left to right, in as many rows as are needed. */
+function flow(parts: readonly Drawing[], width: number): Drawing {
+  const shapes: Shape[] = [];
+  let [x, y, bottom] = [0, 0, 0];
+  for (const part of parts) {
+    if (x > 0 && x + part.width > width) [x, y] = [0, bottom + GAP];
+    shapes.push(...place(part, x, y));
+    x += part.width + 2 * MARGIN;
+    bottom = Math.max(bottom, y + part.height);
+  }
+  return drawing(width, bottom, shapes);
+}
+
+function classList(classes: readonly LegendClass[], width: number): Drawing {
+  const percents = classes.map(({ probability }) => formatPercent(probability));
+  const percentWidth = widest(percents);
+  const textX = SWATCH + SWATCH_GAP;
+  const nameRoom = Math.max(0, width - textX - GAP - percentWidth);
+  const names = classes.map(({ name }) => shortenText(name, nameRoom));
+  const listWidth = Math.min(width, textX + widest(names) + GAP + percentWidth);
+  const lines = classes.flatMap(({ colour }, i): Shape[] => {
+    const y = i * LINE_HEIGHT;
+    const percent = percents[i] ?? '';
+    return [
+      swatch(0, y, colour),
+      { kind: 'text', text: names[i] ?? '', x: textX, y },
+      { kind: 'text', text: percent, x: listWidth - measureText(percent).width, y },
+    ];
+  });
+  return drawing(listWidth, classes.length * LINE_HEIGHT, lines);
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map((text) => measureText(text).width));
+}
+
+function swatch(x: number, lineY: number, colour: Rgb): Shape {
+  return { kind: 'rectangle', x, y: lineY + 3, width: SWATCH, height: SWATCH, colour };
+}
+
+/** Its text, the bar, and numbers below it. */
+function drawColourBar({ text, maximum = 1, hues }: ColourBar, maxWidth: number): Drawing {
+  const ticks = [0, 0.5, 1].map((fraction) => ({
+    fraction,
+    number: String(Number((fraction * maximum).toPrecision(3))),
+  }));
+  const halfNumber = Math.ceil(widest(ticks.map(({ number }) => number)) / 2); // half a number stands out at either end
+  const barWidth = Math.min(BAR.width, maxWidth - 2 * halfNumber);
+  const label = shortenText(text, maxWidth);
+  const width = Math.max(measureText(label).width, barWidth + 2 * halfNumber);
+  const ramps = hues ? hues.map((hue) => ramp((value) => mix(PHOTO_GREY, hue, value))) : [ramp(viridis)];
+  const barY = LINE_HEIGHT + 2;
+  const rampHeight = hues ? BAR.height / 2 : BAR.height;
+  const bottom = barY + ramps.length * rampHeight;
+  const numbersY = bottom + BAR.tick;
+  return drawing(width, numbersY + LINE_HEIGHT, [
+    { kind: 'text', text: label, x: 0, y: 0 },
+    ...ramps.map(
+      (colours, i): Shape => ({
+        ...{ kind: 'ramp', colours, x: halfNumber, y: barY + i * rampHeight },
+        ...{ width: barWidth, height: rampHeight },
+      }),
+    ),
+    ...ticks.flatMap(({ fraction, number }): Shape[] => {
+      const x = halfNumber + Math.round(fraction * (barWidth - 1));
+      return [
+        { kind: 'rectangle', x, y: bottom, width: 1, height: BAR.tick, colour: GREY },
+        { kind: 'text', text: number, x: x - measureText(number).width / 2, y: numbersY, colour: GREY },
+      ];
+    }),
+  ]);
+}
+
+function ramp(colour: (value: number) => Rgb): Rgb[] {
+  return Array.from({ length: RAMP_COLOURS }, (_, i) => colour(i / (RAMP_COLOURS - 1)));
+}
+
+/** `withLegend` as a drawing. */
+export function drawWithLegend(picture: RgbImage, options: LegendOptions): Drawing {
+  const scale = Math.max(1, Math.ceil(MIN_PICTURE / Math.max(picture.width, picture.height)));
+  const shown = pictureOf(picture, picture.width * scale, picture.height * scale);
+  return stack([shown, drawLegend(options, Math.max(shown.width, MIN_PICTURE))]);
+}
+
+/** `contactSheet` as a drawing. */
+export function drawContactSheet(sheet: ContactSheet): Drawing {
   const { photo, fused, singles } = sheet;
   const all: SheetTile[] = [
     { title: 'Photo', image: photo },
@@ -181,13 +230,13 @@ export function contactSheet(sheet: ContactSheet): RgbImage {
     }
   }
   const grid = tileGrid(captionedTiles(all));
-  const heading = sheet.title === undefined ? canvas(0, 0) : legend({ title: sheet.title }, grid.width);
-  const parts = [heading, grid, sheet.legend ? legend(sheet.legend, grid.width) : canvas(0, 0)];
+  const heading = sheet.title === undefined ? drawing(0, 0) : drawLegend({ title: sheet.title }, grid.width);
+  const parts = [heading, grid, sheet.legend ? drawLegend(sheet.legend, grid.width) : drawing(0, 0)];
   return stack(parts.filter(({ height }) => height > 0));
 }
 
 /** Tiles with their captions below them, all of one size. */
-function captionedTiles(tiles: readonly SheetTile[]): RgbImage[] {
+function captionedTiles(tiles: readonly SheetTile[]): Drawing[] {
   const shown = tiles.map(({ image }) => toTile(image));
   const width = Math.max(...shown.map(cellWidth));
   const captions = tiles.map((tile) => captionLines(tile, width));
@@ -204,70 +253,73 @@ function indentOf(colour: Rgb | undefined): number {
   return colour ? SWATCH + SWATCH_GAP : 0;
 }
 
-/** The image centred above lines of text, in a cell with room for `lineCount` lines; the swatch stands before the text. */
+/** The image centred above lines of text, in a cell with room for `lineCount` lines; the swatch is before the text. */
 function captionedTile(
-  image: RgbImage,
+  image: Drawing,
   lines: readonly string[],
   width: number,
   lineCount: number,
   colour?: Rgb,
-): RgbImage {
+): Drawing {
   const textHeight = lineCount > 0 ? SWATCH_GAP + lineCount * LINE_HEIGHT : 0;
-  const tile = canvas(width, image.height + textHeight);
-  paintImage(tile, image, Math.floor((width - image.width) / 2), 0);
   const indent = indentOf(colour);
   const top = image.height + SWATCH_GAP;
-  const textX = paintLines(tile, lines, indent, top, width - indent);
-  if (colour) paintSwatch(tile, textX - indent, top, colour);
-  return tile;
+  const texts = centredLines(lines, indent, top, width - indent);
+  const textX = texts[0]?.x ?? indent;
+  return drawing(width, image.height + textHeight, [
+    ...place(image, Math.floor((width - image.width) / 2), 0),
+    ...texts,
+    ...(colour ? [swatch(textX - indent, top, colour)] : []),
+  ]);
 }
 
-/** Centres lines of text in a column; returns where the first one starts. */
-function paintLines(target: RgbImage, lines: readonly string[], x: number, y: number, width: number): number {
-  const starts = lines.map((line) => x + Math.floor((width - measureText(line).width) / 2));
-  lines.forEach((line, i) => {
-    paintText(target, line, starts[i] ?? x, y + i * LINE_HEIGHT);
-  });
-  return starts[0] ?? x;
+/** Lines of text centred in a column. */
+function centredLines(lines: readonly string[], x: number, y: number, width: number): Shape[] {
+  return lines.map((text, i) => ({
+    ...{ kind: 'text', text, y: y + i * LINE_HEIGHT },
+    x: x + Math.floor((width - measureText(text).width) / 2),
+  }));
 }
 
 /** Tiles of one size in rows of equal length (but for the last), as few as fit into SHEET_WIDTH. */
-function tileGrid(tiles: readonly RgbImage[]): RgbImage {
+function tileGrid(tiles: readonly Drawing[]): Drawing {
   const { width = 0, height = 0 } = tiles[0] ?? {};
   const mostColumns = Math.max(2, Math.floor((SHEET_WIDTH - 2 * MARGIN + GAP) / (width + GAP)));
   const rows = Math.ceil(tiles.length / mostColumns);
   const columns = Math.ceil(tiles.length / rows);
-  const grid = canvas(columns * (width + GAP) - GAP, rows * (height + GAP) - GAP);
-  tiles.forEach((tile, i) => {
-    paintImage(grid, tile, (i % columns) * (width + GAP), Math.floor(i / columns) * (height + GAP));
-  });
-  return grid;
+  const shapes = tiles.flatMap((tile, i) =>
+    place(tile, (i % columns) * (width + GAP), Math.floor(i / columns) * (height + GAP)),
+  );
+  return drawing(columns * (width + GAP) - GAP, rows * (height + GAP) - GAP, shapes);
 }
 
 /** The parts one below the other, with margins. */
-function stack(parts: readonly RgbImage[]): RgbImage {
+function stack(parts: readonly Drawing[]): Drawing {
   const width = Math.max(...parts.map((part) => part.width));
-  const height = parts.reduce((sum, part) => sum + part.height + GAP, -GAP);
-  const result = canvas(width + 2 * MARGIN, height + 2 * MARGIN);
+  const shapes: Shape[] = [];
   let y = MARGIN;
   for (const part of parts) {
-    paintImage(result, part, MARGIN, y);
+    shapes.push(...place(part, MARGIN, y));
     y += part.height + GAP;
   }
-  return result;
+  return drawing(width + 2 * MARGIN, y - GAP + MARGIN, shapes);
 }
 
 /** The image at the size it has on a sheet. */
-function toTile(image: RgbImage): RgbImage {
+function toTile(image: RgbImage): Drawing {
   const { width, height } = image;
   const scale = Math.min(TILE_SIDE / Math.sqrt(width * height), LONGEST_SIDE / Math.max(width, height));
-  return resize(image, scaled(width, scale), scaled(height, scale), 'bilinear');
+  return pictureOf(image, scaled(width, scale), scaled(height, scale));
+}
+
+function pictureOf(image: RgbImage, width: number, height: number): Drawing {
+  return drawing(width, height, [{ kind: 'image', image, x: 0, y: 0, width, height }]);
 }
 
 function scaled(size: number, scale: number): number {
   return Math.max(1, Math.round(size * scale));
 }
 
-function cellWidth(tile: RgbImage): number {
+function cellWidth(tile: Drawing): number {
   return Math.max(tile.width, MIN_CELL);
 }

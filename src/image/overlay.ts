@@ -21,6 +21,8 @@ export interface OverlayOptions {
 export interface FusedOverlayOptions extends OverlayOptions {
   /** The colour of each class. Default: `classColour` of its position. */
   readonly colours?: readonly Rgb[];
+  /** The value that is shown at the full opacity. Default: the largest one over all classes. */
+  readonly fullScale?: number;
 }
 
 const DEFAULT_ALPHA = 0.7;
@@ -101,9 +103,9 @@ export function overlaySingle(image: RgbImage, map: OverlayMap, options: Overlay
 /**
  * The maps of K classes, which have one size, over the photograph in one hue per class: each pixel has the colour of
  * the class with the largest value there (the first of equals), at an opacity in proportion to that value.
- * For display the values are divided by the largest one over *all* classes, so that classes can be compared; negative
- * values count as 0. The photograph loses most of its own colour, so that the hues are those of the classes; outside the
- * region it is dimmed.
+ * For display the values are divided by the largest one over *all* classes (or by `fullScale`), so that classes can be
+ * compared; negative values count as 0. The photograph loses most of its own colour, so that the hues are those of the
+ * classes; outside the region it is dimmed.
  * @throws UsageError for values that are not finite, or sizes that do not fit.
  */
 export function overlayFused(
@@ -111,7 +113,7 @@ export function overlayFused(
   maps: readonly OverlayMap[],
   options: FusedOverlayOptions = {},
 ): RgbImage {
-  const largest = maps.reduce((most, { data }) => data.reduce((a, b) => Math.max(a, b), most), 0);
+  const largest = options.fullScale ?? maps.reduce((most, { data }) => data.reduce((a, b) => Math.max(a, b), most), 0);
   const colours = maps.map((_, rank) => options.colours?.[rank] ?? classColour(rank));
   const { heatmapAlpha = DEFAULT_ALPHA } = options;
   const base = largest > 0 ? paled(image, GREYING * heatmapAlpha) : image;
@@ -124,6 +126,9 @@ export function overlayFused(
         paint.opacity[x] = opacity;
         paint.colour[x] = rank;
       }
+    });
+    paint.opacity.forEach((opacity, x) => {
+      paint.opacity[x] = Math.min(1, opacity);
     });
   });
 }

@@ -9,7 +9,7 @@ import type { Device } from './device.ts';
 export interface UploadOptions {
   /** Order of the axes in memory, from the outermost; row-major when left out. */
   readonly order?: AxisOrder;
-  readonly scope?: Scope;
+  readonly scope?: Scope | undefined;
   /** The values never change, and neither may the array: kernels keep copies in their own layout, and read it again. */
   readonly constant?: boolean;
 }
@@ -53,7 +53,7 @@ export function constant(device: Device, shape: Shape, values: () => Float32Arra
 
 /** A float32 tensor with the same value everywhere. */
 export function full(device: Device, shape: Shape, value: number, scope?: Scope): Tensor {
-  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape, scope ? { scope } : {});
+  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape, { scope });
 }
 
 /** A scalar. */

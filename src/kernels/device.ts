@@ -42,6 +42,8 @@ export interface WgslCall<Attributes> {
  */
 export interface Device extends Memory {
   readonly kind: 'cpu' | 'webgpu';
+  /** Whether kernels bring weights into a layout of their own by themselves, wherever they lie. */
+  readonly prepacks: boolean;
   run<Attributes>(
     kernel: Kernel<Attributes>,
     inputs: readonly Operand[],

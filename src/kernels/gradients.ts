@@ -1,4 +1,5 @@
 import { assembleGradient } from './assemble/gradient.ts';
+import { batchNormTrainingGradient } from './batch-norm/gradient.ts';
 import { conv2dGradient } from './conv2d/gradient.ts';
 import { copyGradient } from './copy/gradient.ts';
 import type { GradientRule } from './gradient.ts';
@@ -21,6 +22,7 @@ export const gradientRules: { readonly [Op in OpName]: GradientRule<AttributesOf
   adaptiveAvgPool2dGradient: none,
   argmax: none,
   assemble: assembleGradient,
+  batchNormTraining: batchNormTrainingGradient,
   conv2d: conv2dGradient,
   conv2dInputGradient: none,
   conv2dWeightGradient: none,

@@ -1,6 +1,12 @@
 export { argmax } from './argmax/index.ts';
 export { concat, pad } from './assemble/index.ts';
-export { type BatchNormOptions, batchNorm } from './batch-norm/index.ts';
+export {
+  type BatchNormOptions,
+  type BatchNormTrainingOptions,
+  batchNorm,
+  batchNormTraining,
+  type TrainedBatchNorm,
+} from './batch-norm/index.ts';
 export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
 export { channelsLast, contiguous } from './copy/index.ts';
 export type { CpuDeviceOptions, Precision } from './cpu/device.ts';
@@ -25,7 +31,9 @@ export {
   rsqrt,
   sigmoid,
   sqrt,
+  squaredDifference,
   sub,
+  timesDifference,
   where,
 } from './pointwise/index.ts';
 export {

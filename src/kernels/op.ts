@@ -3,13 +3,14 @@ import {
   type AxisOrder,
   type DType,
   denseLayout,
+  expandLayout,
   isDense,
   type Layout,
   physicalOrder,
   type TensorSpec,
 } from '../tensor/layout.ts';
 import { Storage } from '../tensor/memory.ts';
-import { innermostScope } from '../tensor/scope.ts';
+import { innermostScope, tidy } from '../tensor/scope.ts';
 import { at, type Shape, sizeOf } from '../tensor/shape.ts';
 import { type Recorder, Tensor } from '../tensor/tensor.ts';
 import { copyKernel } from './copy/kernel.ts';
@@ -30,8 +31,13 @@ export interface OpDefinition<Attributes> extends Kernel<Attributes> {
   /**
    * The order of axes in which the kernels want each input to lie densely in memory; undefined where any strides will do.
    * Inputs that lie otherwise are copied first; the copies of weights are kept (they are 'prepacked').
+   * @param prepacks see `Device`
    */
-  layouts?(inputs: readonly TensorSpec[], attributes: Attributes): readonly (AxisOrder | undefined)[];
+  layouts?(
+    inputs: readonly TensorSpec[],
+    attributes: Attributes,
+    prepacks: boolean,
+  ): readonly (AxisOrder | undefined)[];
   /** Whether int32 inputs are accepted; the arithmetic of the others is float32. */
   readonly integers?: boolean;
 }
@@ -41,6 +47,12 @@ export interface ViewDefinition<Attributes> {
   readonly name: string;
   /** The new layout, or undefined where the input has to be made row-major first. */
   view(input: TensorSpec, attributes: Attributes): Layout | undefined;
+}
+
+/** An op that is made of others, with a gradient that is cheaper than that of its parts. */
+export interface CompositeDefinition<Attributes> {
+  readonly name: string;
+  compute(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
 }
 
 /** Runs an op. Results belong to the innermost scope of the inputs and are recorded by the recorder of the inputs. */
@@ -54,7 +66,7 @@ export function apply<Attributes>(
     throw new UsageError(`${definition.name} computes in float32 and got an int32 tensor; read it with data() instead`);
   }
   const specs = definition.outputs(inputs, attributes);
-  const orders = definition.layouts?.(inputs, attributes) ?? [];
+  const orders = definition.layouts?.(inputs, attributes, device.prepacks) ?? [];
   const scope = innermostScope(inputs);
   const recorder = commonRecorder(inputs);
 
@@ -130,6 +142,24 @@ export function applyView<Attributes>(
   return output;
 }
 
+/** Runs a composite op: what it is made of is not recorded. */
+export function applyComposite<Attributes>(
+  definition: CompositeDefinition<Attributes>,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+): readonly Tensor[] {
+  const recorder = commonRecorder(inputs);
+  const outputs = tidy(inputs, (...aliases) => {
+    const results = definition.compute(
+      aliases.map((input) => input.alias({ recorder: undefined })),
+      attributes,
+    );
+    return results.map((result) => result.alias({ recorder }));
+  });
+  recorder?.record({ op: definition.name, attributes, inputs, outputs });
+  return outputs;
+}
+
 function operandOf(tensor: Tensor): Operand {
   return operandAt(tensor, tensor.storage);
 }
@@ -149,19 +179,11 @@ function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Stora
     return operandAt(spec, copy);
   }
   const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
-  const packed = storage.packed.get(key) ?? constantCopy(operandOf(input), spec);
-  storage.packed.set(key, packed);
-  return operandAt(spec, packed);
-}
-
-/** A constant in another layout; the original is needed only while it is made. */
-function constantCopy(input: Operand, spec: TensorSpec): Storage {
-  const { storage: original } = input;
-  const device = deviceOf(original);
-  return new Storage(device, 4 * sizeOf(spec.shape), (copy) => {
-    device.run(copyKernel, [input], [operandAt(spec, copy)], undefined);
-    original.evict();
-  });
+  const [device, original] = [deviceOf(storage), operandOf(input)];
+  const copy = storage.copyAs(key, 4 * sizeOf(spec.shape), (copy) =>
+    device.run(copyKernel, [original], [operandAt(spec, copy)], undefined),
+  );
+  return operandAt(spec, copy);
 }
 
 /** The values of `input` in a new storage that has the given layout. */
@@ -179,8 +201,9 @@ function copyTo(input: Tensor, layout: Layout): Storage {
 
 /** The order of axes for the result of an elementwise op: that of the largest input, which decides the memory traffic. */
 export function elementwiseOrder(inputs: readonly TensorSpec[], shape: Shape): AxisOrder {
-  const full = inputs.find((input) => sizeOf(input.shape) === sizeOf(shape) && input.shape.length === shape.length);
-  return full ? physicalOrder(full) : shape.map((_, axis) => axis);
+  const sizes = inputs.map((input) => sizeOf(input.shape));
+  const largest = at(inputs, sizes.indexOf(Math.max(...sizes)));
+  return physicalOrder(expandLayout(largest, shape));
 }
 
 function commonDevice(op: string, inputs: readonly Tensor[]): Device {

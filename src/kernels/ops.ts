@@ -1,9 +1,10 @@
 import { argmaxDefinition } from './argmax/index.ts';
 import { assembleDefinition } from './assemble/index.ts';
+import { batchNormTrainingDefinition } from './batch-norm/index.ts';
 import { conv2dDefinition, conv2dInputGradientDefinition, conv2dWeightGradientDefinition } from './conv2d/index.ts';
 import { copyDefinition } from './copy/index.ts';
 import { matmulDefinition } from './matmul/index.ts';
-import type { OpDefinition, ViewDefinition } from './op.ts';
+import type { CompositeDefinition, OpDefinition, ViewDefinition } from './op.ts';
 import { pointwiseDefinition } from './pointwise/index.ts';
 import {
   adaptiveAvgPool2dDefinition,
@@ -24,6 +25,7 @@ export const ops = {
   adaptiveAvgPool2dGradient: adaptiveAvgPool2dGradientDefinition,
   argmax: argmaxDefinition,
   assemble: assembleDefinition,
+  batchNormTraining: batchNormTrainingDefinition,
   conv2d: conv2dDefinition,
   conv2dInputGradient: conv2dInputGradientDefinition,
   conv2dWeightGradient: conv2dWeightGradientDefinition,
@@ -46,4 +48,10 @@ export const ops = {
 export type OpName = keyof typeof ops;
 
 export type AttributesOf<Op extends OpName> =
-  (typeof ops)[Op] extends OpDefinition<infer A> ? A : (typeof ops)[Op] extends ViewDefinition<infer A> ? A : never;
+  (typeof ops)[Op] extends OpDefinition<infer A>
+    ? A
+    : (typeof ops)[Op] extends ViewDefinition<infer A>
+      ? A
+      : (typeof ops)[Op] extends CompositeDefinition<infer A>
+        ? A
+        : never;

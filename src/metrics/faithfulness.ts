@@ -157,7 +157,7 @@ function steps(start: Tensor, end: Tensor, stepAt: Tensor, count: number): Frame
     build: (from, to) =>
       tidy([start, end, stepAt], (start, end, stepAt) => {
         const done = Float32Array.from({ length: to - from }, (_, i) => from + 1 + i);
-        const taken = tensor(deviceOf(start), done, [done.length, 1, 1, 1], start.scope ? { scope: start.scope } : {});
+        const taken = tensor(deviceOf(start), done, [done.length, 1, 1, 1], { scope: start.scope });
         // Not 0 where the step that takes the pixel is still to come.
         return where(relu(sub(stepAt, taken)), start, end);
       }),

@@ -63,7 +63,7 @@ function blur(image: Tensor, kernel: readonly number[]): Tensor {
   const padding = (size - 1) / 2;
   return tidy([image], (x) => {
     const [N = 1, C = 1, H = 1, W = 1] = x.shape;
-    const weight = tensor(deviceOf(x), kernel, [1, 1, size, 1], x.scope ? { scope: x.scope } : {});
+    const weight = tensor(deviceOf(x), kernel, [1, 1, size, 1], { scope: x.scope });
     const columns = conv2d(reshape(x, [N * C, 1, H, W]), weight, { padding: [padding, 0] });
     const both = conv2d(columns, reshape(weight, [1, 1, 1, size]), { padding: [0, padding] });
     return reshape(both, x.shape);

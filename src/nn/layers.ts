@@ -103,12 +103,14 @@ export class BatchNorm2d extends Module {
 
   /** scale = weight / sqrt(variance + eps) and shift = bias - mean scale, computed in double precision. */
   affine(): { readonly scale: Float64Array; readonly shift: Float64Array } {
-    const { weight, bias, running_mean, running_var } = this;
-    const scale = Float64Array.from(
-      weight.values,
-      (gamma, c) => gamma / Math.sqrt(at(running_var.values, c) + this.#eps),
-    );
-    const shift = Float64Array.from(bias.values, (beta, c) => beta - at(running_mean.values, c) * at(scale, c));
+    const [gamma, beta] = [this.weight.values, this.bias.values];
+    const [mean, variance] = [this.running_mean.values, this.running_var.values];
+    const scale = new Float64Array(gamma.length);
+    const shift = new Float64Array(gamma.length);
+    for (let c = 0; c < gamma.length; c++) {
+      scale[c] = (gamma[c] ?? 0) / Math.sqrt((variance[c] ?? 0) + this.#eps);
+      shift[c] = (beta[c] ?? 0) - (mean[c] ?? 0) * (scale[c] ?? 0);
+    }
     return { scale, shift };
   }
 

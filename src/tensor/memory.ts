@@ -47,7 +47,7 @@ export class Storage {
   readonly memory: Memory;
   readonly bytes: number;
   /** Copies in another layout that kernels asked for; of constants only. */
-  readonly packed = new Map<string, Storage>();
+  readonly #copies = new Map<string, Storage>();
   readonly #fill: ((storage: Storage) => void) | undefined;
   #block: Block | undefined;
   #references = 1;
@@ -86,6 +86,21 @@ export class Storage {
     this.#block = undefined;
   }
 
+  /**
+   * The copy of this constant that is kept under a key, a constant as well. This one is needed only while `fill` makes it,
+   * and then gives its memory back.
+   */
+  copyAs(key: string, bytes: number, fill: (copy: Storage) => void): Storage {
+    const kept = this.#copies.get(key);
+    if (kept) return kept;
+    const made = new Storage(this.memory, bytes, (copy) => {
+      fill(copy);
+      this.evict();
+    });
+    this.#copies.set(key, made);
+    return made;
+  }
+
   retain(): this {
     this.#references += 1;
     return this;
@@ -94,8 +109,8 @@ export class Storage {
   release(): void {
     this.#references -= 1;
     if (this.#references > 0) return;
-    for (const copy of this.packed.values()) copy.release();
-    this.packed.clear();
+    for (const copy of this.#copies.values()) copy.release();
+    this.#copies.clear();
     if (this.#block) this.memory.release(this.#block);
     this.#block = undefined;
   }

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { gradcheck } from '../../src/autograd/gradcheck.ts';
 import { grad, Tape, vjp } from '../../src/autograd/tape.ts';
 import { InputError, UsageError } from '../../src/errors.ts';
+import type { GradientRule } from '../../src/kernels/gradient.ts';
+import { gradientRules } from '../../src/kernels/gradients.ts';
 import { add, exp, matmul, max, mul, relu, scalar, sum, tensor, topk } from '../../src/kernels/index.ts';
 import { Scope } from '../../src/tensor/scope.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
@@ -134,6 +136,17 @@ describeDevice('autograd', (device) => {
       const x = tape.watch(upload(scope, [1, 4, 3]));
       const { values } = topk(x, 2);
       expect(await read(tape.vjp(values, upload(scope, [10, 20], [1, 2]), [x])[0])).toEqual([0, 10, 20]);
+    });
+
+    it('goes back by other rules than the gradient where it is given them', async () => {
+      using scope = new Scope();
+      using tape = new Tape();
+      const x = tape.watch(upload(scope, [1, -2]));
+      const y = sum(relu(x));
+      const back: GradientRule<unknown> = ({ inputs: [input] }) => [() => ones(scope, [1, ...(input?.shape ?? [])])];
+      const rules = { ...gradientRules, pointwise: back };
+      expect(await read(tape.vjp(y, ones(scope, [1]), [x], rules)[0])).toEqual([1, 1]);
+      expect(await read(tape.vjp(y, ones(scope, [1]), [x])[0])).toEqual([1, 0]);
     });
 
     it('can be asked twice, and after its tensors were disposed of', async () => {

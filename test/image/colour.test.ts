@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classColour, viridis } from '../../src/image/colour.ts';
+import { classColour, diverging, hexOf, viridis } from '../../src/image/colour.ts';
 import type { Rgb } from '../../src/image/image.ts';
 
 describe('viridis', () => {
@@ -79,6 +79,28 @@ function smallestDifference(colours: readonly Rgb[], vision: Matrix): number {
     ...points.flatMap((p, i) => points.slice(i + 1).map((q) => Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]))),
   );
 }
+
+describe('diverging', () => {
+  // Ends and middle as Paul Tol's 'BuRd' has them.
+  it.each([
+    [-1, '#2166ac'],
+    [0, '#f7f7f7'],
+    [1, '#b2182b'],
+    [-3, '#2166ac'],
+    [3, '#b2182b'],
+  ])('at %s is %s', (value, hex) => {
+    expect(hexOf(diverging(value))).toBe(hex);
+  });
+
+  it.each(Object.entries(VISION))('becomes darker away from zero, and tells signs apart, with %s', (_, vision) => {
+    const at = (value: number) => lab(diverging(value), vision);
+    for (let i = 1; i <= 50; i++) {
+      for (const sign of [-1, 1]) expect(at((sign * i) / 50)[0]).toBeLessThan(at((sign * (i - 1)) / 50)[0]);
+    }
+    const [blue, red] = [at(-1), at(1)];
+    expect(Math.hypot(blue[0] - red[0], blue[1] - red[1], blue[2] - red[2])).toBeGreaterThan(20);
+  });
+});
 
 describe('classColour', () => {
   // A difference (CIE76) of about 2.3 is just noticeable.

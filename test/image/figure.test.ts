@@ -68,6 +68,24 @@ describe('legend', () => {
   });
 });
 
+describe('legend with several bars', () => {
+  const bars = [{ text: 'first', hues: [RED, BLUE], maximum: 0.25 }, { text: 'second' }];
+
+  it('has them side by side where there is room, else below each other', () => {
+    const [wide, narrow] = [legend({ colourBar: bars }, 900), legend({ colourBar: bars }, 300)];
+    const yellow: Rgb = [253, 231, 37];
+    const [left = 0] = extent(wide, yellow) ?? [];
+    expect(left).toBeGreaterThan(extent(wide, RED)?.[2] ?? Number.NaN);
+    const [, top = 0] = extent(narrow, yellow) ?? [];
+    expect(top).toBeGreaterThan(extent(narrow, BLUE)?.[3] ?? Number.NaN);
+  });
+
+  it('has one ramp for each hue, in order', () => {
+    const strip = legend({ colourBar: bars.slice(0, 1) }, 300);
+    expect(extent(strip, BLUE)?.[1]).toBe((extent(strip, RED)?.[3] ?? Number.NaN) + 1);
+  });
+});
+
 describe('contactSheet', () => {
   function sheetOf(width: number, height: number, classes: number): RgbImage {
     const image = filledImage(width, height, RED);

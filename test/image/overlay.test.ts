@@ -109,6 +109,15 @@ describe('overlayFused', () => {
     expect(pixel(result, 0, 0)).toEqual([9, 8, 7]);
   });
 
+  it('with a full scale, shows values in proportion to it, and those beyond it at the full opacity', () => {
+    const maps = [mapOf(1, 3, [1, 2, 8]), mapOf(1, 3, [0, 0, 9])];
+    const result = overlayFused(filledImage(3, 1, [0, 0, 0]), maps, { heatmapAlpha: 1, fullScale: 4 });
+    for (const x of [0, 1]) {
+      expect(pixel(result, x, 0)).toEqual(classColour(0).map((level) => Math.round((level * (x + 1)) / 4)));
+    }
+    expect(pixel(result, 2, 0)).toEqual([...classColour(1)]);
+  });
+
   it('does not depend on the scale of the maps', () => {
     const value = fc.integer({ min: -1000, max: 1000 });
     const four = fc.array(value, { minLength: 4, maxLength: 4 });

@@ -29,6 +29,7 @@ interface Attributes {
   alignCorners: boolean;
   mode: k.ResizeMode;
   eps: number;
+  momentum: number;
   alpha: number;
   axis: number;
   k: number;
@@ -72,6 +73,11 @@ const run = {
   matmul: binary(k.matmul),
   batchNorm: ({ weight, bias, ...inputs }, { eps }) =>
     k.batchNorm(one('x', inputs), { mean: one('mean', inputs), variance: one('variance', inputs), weight, bias, eps }),
+  batchNormTraining: ({ weight, bias, ...inputs }, { eps, momentum }) => {
+    const [mean, variance] = [one('mean', inputs), one('variance', inputs)];
+    const result = k.batchNormTraining(one('x', inputs), { mean, variance, weight, bias, eps, momentum });
+    return [result.y, result.mean, result.variance];
+  },
   add: binary(k.add),
   sub: binary(k.sub),
   mul: binary(k.mul),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { squash } from '../../src/image/preprocess.ts';
-import { bootstrapInterval, permutationTest, random32 } from '../../src/metrics/evaluation/inference.ts';
+import { bootstrapInterval, permutationTest } from '../../src/metrics/evaluation/inference.ts';
 import { type EvaluationSettings, protocolChoices } from '../../src/metrics/evaluation/protocol.ts';
 import {
   firstDifference,
@@ -11,6 +11,7 @@ import {
 } from '../../src/metrics/evaluation/records.ts';
 import { formatSummary, Summariser } from '../../src/metrics/evaluation/summary.ts';
 import { FAITHFULNESS } from '../../src/metrics/faithfulness.ts';
+import { random32 } from '../../src/random.ts';
 
 describe('permutationTest', () => {
   it('of n equal differences is 2 / 2^n', () => {

@@ -6,6 +6,7 @@ import { applySingle, type OpDefinition } from '../op.ts';
 import { reducedOutput } from '../reduce/index.ts';
 import { keptSpace } from '../reduce/loops.ts';
 import { RANKS_ABOVE_WGSL, ranksAbove } from '../reduce/order.ts';
+import { linesWasm } from '../reduce/wasm.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
 
 export interface ArgmaxAttributes {
@@ -38,6 +39,10 @@ export const argmaxDefinition: OpDefinition<ArgmaxAttributes> = {
       }
       y.data[to] = best;
     });
+  },
+
+  wasm({ inputs: [x], outputs: [y], attributes: { axis }, ...engine }) {
+    return x && y ? linesWasm('argmax', x, y, { axis }, engine) : false;
   },
 
   webgpu({ inputs: [x], outputs: [y], attributes: { axis } }) {

@@ -2,7 +2,9 @@ import { UsageError } from '../../errors.ts';
 import { type Layout, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, normaliseAxis, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { addressing, addressingUniforms, asRows, iterate, iterationSpace } from '../core/iteration.ts';
+import { copyNest } from '../copy/kernel.ts';
+import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { floatField, type WasmOperand, type Workspace } from '../cpu/wasm/call.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { type SliceAttributes, sliceLayout } from '../view/index.ts';
 import { linearGrid, linearMain, type WgslProgram } from '../webgpu/program.ts';
@@ -37,19 +39,14 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
     }
   },
 
-  wasm({ inputs, outputs: [y], attributes: { places }, run }) {
-    if (!y || !isCovered(y, inputs)) return false;
-    const copies = inputs.map((x, i) => {
-      const target = sliceLayout(y, at(places, i));
-      return { x, target, rows: asRows(iterationSpace([target, x])) };
-    });
-    if (copies.some(({ rows }) => !rows)) return false;
-    for (const { x, target, rows } of copies) {
-      if (!rows) continue;
-      const [strideTo = 0, strideFrom = 0] = rows.strides.map((stride) => 4 * stride);
-      const [to, from] = [y.address + 4 * target.offset, x.address + 4 * x.offset];
-      run('copyRows', { to, from, row: 4 * rows.row, strideTo, strideFrom }, rows.rows);
-    }
+  wasm({ inputs, outputs: [y], attributes: { value, places }, run, workspace }) {
+    if (!y) return false;
+    const write = (target: Layout, x: WasmOperand) => {
+      const { nest, units } = copyNest(iterationSpace([target, x]), [y, x], workspace);
+      run('copy', nest, units);
+    };
+    if (!isCovered(y, inputs)) write(y, repeated(value, y, workspace));
+    for (const [i, x] of inputs.entries()) write(sliceLayout(y, at(places, i)), x);
     return true;
   },
 
@@ -70,6 +67,12 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
     return isCovered(y, inputs) ? placed : [fill, ...placed];
   },
 };
+
+/** An operand of the shape of y that has the same value everywhere. */
+function repeated(value: number, { shape }: Layout, workspace: Workspace): WasmOperand {
+  const address = workspace.write(Int32Array.of(floatField(value)));
+  return { shape, strides: shape.map(() => 0), offset: 0, dtype: 'float32', address };
+}
 
 /** Whether nothing of the fill would be seen; the places never overlap. */
 function isCovered(y: TensorSpec, inputs: readonly TensorSpec[]): boolean {

@@ -79,15 +79,18 @@ export function forwardGather(
   x: TensorSpec,
   weight: TensorSpec,
   y: TensorSpec,
-  geometry: ConvGeometry,
+  { stride, padding, dilation, groups }: ConvGeometry,
 ): GatherConvolution {
   const [batch, , h, w] = dims(x.shape);
   const [out, rows, kh, kw] = dims(weight.shape);
   const [, , oh, ow] = dims(y.shape);
-  const columns = out / geometry.groups;
+  const columns = out / groups;
   return {
-    ...geometry,
     transposed: false,
+    stride,
+    padding,
+    dilation,
+    groups,
     batch,
     source: [h, w],
     target: [oh, ow],
@@ -106,15 +109,18 @@ export function inputGradientGather(
   cotangent: TensorSpec,
   weight: TensorSpec,
   dx: TensorSpec,
-  geometry: ConvGeometry,
+  { stride, padding, dilation, groups }: ConvGeometry,
 ): GatherConvolution {
   const [batch, , oh, ow] = dims(cotangent.shape);
   const [out, columns, kh, kw] = dims(weight.shape);
   const [, , h, w] = dims(dx.shape);
-  const rows = out / geometry.groups;
+  const rows = out / groups;
   return {
-    ...geometry,
     transposed: true,
+    stride,
+    padding,
+    dilation,
+    groups,
     batch,
     source: [oh, ow],
     target: [h, w],
@@ -126,4 +132,17 @@ export function inputGradientGather(
     rowOffset: rows,
     columnOffset: 0,
   };
+}
+
+/** The sizes of a gradient with respect to the weight. */
+export interface WeightGradientShape {
+  /** Number of scores. */
+  readonly k: number;
+  readonly batch: number;
+  readonly size: Pair;
+  readonly target: Pair;
+  readonly kernel: Pair;
+  /** Input channels of a group. */
+  readonly rows: number;
+  readonly out: number;
 }

@@ -1,7 +1,7 @@
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type GradientRule, onlyCotangent } from '../gradient.ts';
 import { applySingle } from '../op.ts';
-import { mul, pointwise } from '../pointwise/index.ts';
+import { pointwise } from '../pointwise/index.ts';
 import { sum } from '../reduce/index.ts';
 import { reshape } from '../view/index.ts';
 import { dims } from './geometry.ts';
@@ -19,7 +19,7 @@ export const conv2dGradient: GradientRule<Conv2dAttributes> = (call) => {
   let passed: Tensor | undefined;
   const beforeActivation = () => {
     const cotangent = onlyCotangent(call);
-    passed ??= attributes.activation === 'relu' ? mul(cotangent, pointwise('step', [y])) : cotangent;
+    passed ??= attributes.activation === 'relu' ? pointwise('reluGradient', [cotangent, y]) : cotangent;
     return passed;
   };
 

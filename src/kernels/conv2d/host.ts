@@ -1,6 +1,5 @@
 import type { HostData } from '../../tensor/memory.ts';
-import type { Pair } from '../core/pair.ts';
-import type { ConvGeometry, GatherConvolution } from './geometry.ts';
+import type { ConvGeometry, GatherConvolution, WeightGradientShape } from './geometry.ts';
 
 /** What is done to a sum before it is stored: y = activation(sum + bias[channel] + residual). */
 export interface Epilogue {
@@ -174,15 +173,7 @@ function store(
  * dw lies in memory as [K][kh][kw][in/groups][out], x and the cotangent are channels-last.
  */
 export function weightGradient(
-  shape: {
-    readonly k: number;
-    readonly batch: number;
-    readonly size: Pair;
-    readonly target: Pair;
-    readonly kernel: Pair;
-    readonly rows: number;
-    readonly out: number;
-  },
+  shape: WeightGradientShape,
   { stride, padding, dilation, groups }: ConvGeometry,
   x: HostData,
   cotangent: HostData,

@@ -13,9 +13,11 @@ import {
   forwardGather,
   type GatherConvolution,
   inputGradientGather,
+  type WeightGradientShape,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
-import { gatherConvolutionWasm } from './wasm.ts';
+import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
+import { weightGradientWasm } from './weight-gradient.ts';
 
 /** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
 export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
@@ -24,10 +26,17 @@ const TRANSPOSED_WEIGHT_ORDER: AxisOrder = [2, 3, 0, 1];
 /** [K,N,C,H,W] with the channels innermost. */
 const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
 
+/** Depthwise weights are so few that no kernel has a layout of its own for them. */
+function weightOrder(order: AxisOrder, inputs: readonly TensorSpec[], groups: number, prepacks: boolean) {
+  return prepacks && at(at(inputs, 1).shape, 0) > groups ? undefined : order;
+}
+
 export interface Conv2dAttributes extends ConvGeometry {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation: 'none' | 'relu';
+  /** How WebAssembly computes it; by the sizes and the precision when left out. Tests ask for either. */
+  readonly algorithm?: Algorithm;
 }
 
 /** y = activation(conv(x, weight) + bias + residual); inputs x, weight and, as the attributes say, bias and residual. */
@@ -48,9 +57,9 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     return [{ shape, order: CHANNELS_LAST }];
   },
 
-  layouts: (_inputs, { bias, residual }) => [
+  layouts: (inputs, { bias, residual, groups }, prepacks) => [
     CHANNELS_LAST,
-    WEIGHT_ORDER,
+    weightOrder(WEIGHT_ORDER, inputs, groups, prepacks),
     ...(bias ? [[0]] : []),
     ...(residual ? [CHANNELS_LAST] : []),
   ],
@@ -70,7 +79,7 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     const { x, weight, bias, residual } = operands(inputs, attributes);
     const relu = attributes.activation === 'relu';
     const conv = forwardGather(x, weight, y, attributes);
-    gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call);
+    gatherConvolutionWasm(conv, { source: x, weight, y, bias, residual, relu }, call, attributes.algorithm);
     return true;
   },
 
@@ -96,6 +105,8 @@ function operands<T extends TensorSpec>(
 export interface InputGradientAttributes extends ConvGeometry {
   /** Height and width of the convolution's input. */
   readonly size: Pair;
+  /** As in `Conv2dAttributes`. */
+  readonly algorithm?: Algorithm;
 }
 
 /** The gradient of a convolution with respect to its input: inputs are the cotangent [N,out,oh,ow] and the weight. */
@@ -107,7 +118,10 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     return [{ shape: [at(cotangent.shape, 0), at(weight.shape, 1) * groups, ...size], order: CHANNELS_LAST }];
   },
 
-  layouts: () => [CHANNELS_LAST, TRANSPOSED_WEIGHT_ORDER],
+  layouts: (inputs, { groups }, prepacks) => [
+    CHANNELS_LAST,
+    weightOrder(TRANSPOSED_WEIGHT_ORDER, inputs, groups, prepacks),
+  ],
 
   host({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
     if (!cotangent || !weight || !dx) return;
@@ -118,7 +132,7 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   wasm({ inputs: [cotangent, weight], outputs: [dx], attributes, ...call }) {
     if (!cotangent || !weight || !dx) return false;
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
-    gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call);
+    gatherConvolutionWasm(conv, { source: cotangent, weight, y: dx, relu: false }, call, attributes.algorithm);
     return true;
   },
 
@@ -195,6 +209,12 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
     weightGradient(weightGradientShape(x, cotangent, attributes), attributes, x.data, cotangent.data, dw.data);
   },
 
+  wasm({ inputs: [x, cotangent], outputs: [dw], attributes, ...call }) {
+    if (!x || !cotangent || !dw) return false;
+    weightGradientWasm(weightGradientShape(x, cotangent, attributes), attributes, { x, cotangent, dw }, call);
+    return true;
+  },
+
   webgpu({ inputs: [x, cotangent], outputs: [dw], attributes }) {
     if (!x || !cotangent || !dw) return [];
     const { k, batch, size, target, kernel, rows, out } = weightGradientShape(x, cotangent, attributes);
@@ -223,11 +243,15 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
   },
 };
 
-function weightGradientShape(x: TensorSpec, cotangent: TensorSpec, { kernel, groups }: WeightGradientAttributes) {
+function weightGradientShape(
+  x: TensorSpec,
+  cotangent: TensorSpec,
+  { kernel, groups }: WeightGradientAttributes,
+): WeightGradientShape {
   const [batch, channels, h, w] = dims(x.shape);
   const [k, , out, oh] = dims(cotangent.shape);
   const target: Pair = [oh, at(cotangent.shape, 4)];
-  return { k, batch, size: [h, w] as const, target, kernel, rows: channels / groups, out };
+  return { k, batch, size: [h, w], target, kernel, rows: channels / groups, out };
 }
 
 export interface Conv2dOptions {

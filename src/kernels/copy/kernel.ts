@@ -1,4 +1,7 @@
-import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { at } from '../../tensor/shape.ts';
+import { addressing, addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
+import { nestOf } from '../core/nest.ts';
+import type { WasmOperand, Workspace } from '../cpu/wasm/call.ts';
 import type { Kernel } from '../device.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
 
@@ -11,6 +14,13 @@ export const copyKernel: Kernel<unknown> = {
     iterate(iterationSpace([y, x]), (to, from) => {
       y.data[to] = x.data[from] ?? 0;
     });
+  },
+
+  wasm({ inputs: [x], outputs: [y], run, workspace }) {
+    if (!x || !y) return false;
+    const { nest, units } = copyNest(iterationSpace([y, x]), [y, x], workspace);
+    run('copy', nest, units);
+    return true;
   },
 
   webgpu({ inputs: [x], outputs: [y] }) {
@@ -31,3 +41,15 @@ export const copyKernel: Kernel<unknown> = {
     ];
   },
 };
+
+/** A row of fewer elements costs less as turns of longer rows. */
+const SHORT = 16;
+
+/** The loops of a copy, in any order: a long one innermost. */
+export function copyNest(space: IterationSpace, operands: readonly WasmOperand[], workspace: Workspace) {
+  const { sizes, strides } = space;
+  const last = sizes.length - 1;
+  const innermost = at(sizes, last) < SHORT ? sizes.indexOf(Math.max(...sizes)) : last;
+  const reorder = (list: readonly number[]) => [...list.toSpliced(innermost, 1), at(list, innermost)];
+  return nestOf({ ...space, sizes: reorder(sizes), strides: strides.map(reorder) }, operands, workspace);
+}

@@ -43,26 +43,6 @@ export function iterationSpace(operands: readonly Layout[]): IterationSpace {
   return { sizes, strides, offsets: operands.map(({ offset }) => offset), count };
 }
 
-/** An iteration space of at most two loops, whose inner one is contiguous in all operands. */
-export interface Rows {
-  readonly rows: number;
-  /** Elements of a row. */
-  readonly row: number;
-  /** From row to row, in elements, one for each operand. */
-  readonly strides: readonly number[];
-}
-
-/** The space as rows, or undefined where it is not that simple. */
-export function asRows({ sizes, strides }: IterationSpace): Rows | undefined {
-  if (sizes.length > 2 || strides.some((steps) => steps.at(-1) !== 1)) return undefined;
-  const single = sizes.length === 1;
-  return {
-    rows: single ? 1 : at(sizes, 0),
-    row: at(sizes, sizes.length - 1),
-    strides: strides.map((steps) => (single ? 0 : at(steps, 0))),
-  };
-}
-
 /**
  * Calls `visit` for every element with its address in each operand, of which there may be up to four. The innermost loop
  * has nothing but additions: this is what the elementwise host kernels spend their time in.

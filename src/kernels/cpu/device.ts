@@ -5,7 +5,7 @@ import type { Device, HostOperand, Kernel, Operand } from '../device.ts';
 import { Heap, HeapBlock } from './heap.ts';
 import { MOST_THREADS, ThreadPool } from './threads/pool.ts';
 import { parallelism } from './threads/spawn.ts';
-import { type Job, WasmOperand, Workspace } from './wasm/call.ts';
+import { type Job, StoredOperand, Workspace } from './wasm/call.ts';
 import { type CpuKernels, chooseKernels, instantiate, type KernelName } from './wasm/kernels.ts';
 
 export const PRECISIONS = ['fast', 'exact'] as const;
@@ -42,6 +42,10 @@ export class CpuDevice implements Device {
     if (this.kernels === 'typescript') return;
     const heap = this.#memory;
     this.#pool = new ThreadPool(instantiate(this.kernels, heap.memory), threads, (bytes) => heap.reserve(bytes));
+  }
+
+  get prepacks(): boolean {
+    return this.#pool !== undefined;
   }
 
   /** Threads that work, the caller's included. */
@@ -102,8 +106,8 @@ export class CpuDevice implements Device {
   ): boolean {
     const pool = this.#pool;
     if (!pool || !kernel.wasm) return false;
-    const workspace = new Workspace(this.#memory, this);
-    const open = (operand: Operand) => new WasmOperand(operand);
+    const workspace = new Workspace(this.#memory);
+    const open = (operand: Operand) => new StoredOperand(operand);
     try {
       const exact = this.precision === 'exact';
       const run = (name: KernelName, job: Job, units: number) =>

@@ -9,7 +9,9 @@ import { applySingle, type OpDefinition } from '../op.ts';
 import { add } from '../pointwise/index.ts';
 import { reshape, transpose } from '../view/index.ts';
 import { linearGrid, type Uniform, WORKGROUP } from '../webgpu/program.ts';
+import { lastTwo } from './last-two.ts';
 import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
+import { matmulWasm } from './wasm.ts';
 
 export interface MatmulAttributes {
   /** The shader on WebGPU; by the sizes when left out. Tests ask for either. */
@@ -30,6 +32,10 @@ export const matmulDefinition: OpDefinition<MatmulAttributes> = {
     iterate(batchSpace(y, a, b), (toY, fromA, fromB) => {
       multiply(matrixOf(y, toY), matrixOf(a, fromA), matrixOf(b, fromB));
     });
+  },
+
+  wasm({ inputs: [a, b], outputs: [y], ...call }) {
+    return a !== undefined && b !== undefined && y !== undefined && matmulWasm(batchSpace(y, a, b), { y, a, b }, call);
   },
 
   webgpu({ inputs: [a, b], outputs: [y], attributes: { shader } }) {
@@ -78,10 +84,6 @@ function strideUniforms(name: string, { strides }: TensorSpec): Uniform[] {
     [`${name}_row_stride`, 'u32', rowStride],
     [`${name}_column_stride`, 'u32', columnStride],
   ];
-}
-
-function lastTwo(list: readonly number[]): [number, number] {
-  return [at(list, list.length - 2), at(list, list.length - 1)];
 }
 
 function batchShape(a: TensorSpec, b: TensorSpec): number[] {

@@ -35,6 +35,9 @@ export const pointwiseFunctions = {
     wgsl: 'select(fma(a, b, c), 0.0, fma(a, b, c) < 0.0)',
     host: (a, b, c) => Math.max(a * b + c, 0),
   },
+  /** Sums of these are what batch norm needs of its input, and of a cotangent a, in training. */
+  squaredDifference: { arity: 2, wgsl: '(a - b) * (a - b)', host: (a, b) => (a - b) * (a - b) },
+  timesDifference: { arity: 3, wgsl: 'a * (b - c)', host: (a, b, c) => a * (b - c) },
 
   neg: { arity: 1, wgsl: '-a', host: (a) => -a },
   abs: { arity: 1, wgsl: 'abs(a)', host: (a) => Math.abs(a) },
@@ -46,6 +49,8 @@ export const pointwiseFunctions = {
   relu: { arity: 1, wgsl: 'select(a, 0.0, a < 0.0)', host: (a) => Math.max(a, 0) },
   /** 1 above 0, else 0: the derivative of the ReLU, at 0 as PyTorch has it. */
   step: { arity: 1, wgsl: 'select(0.0, 1.0, a > 0.0)', host: (a) => (a > 0 ? 1 : 0) },
+  /** The gradient of the ReLU: the cotangent a, where b, its input or its result, is above 0. A NaN in b lets it pass. */
+  reluGradient: { arity: 2, wgsl: 'select(a, 0.0, b <= 0.0)', host: (a, b) => (b <= 0 ? 0 : a) },
   sign: { arity: 1, wgsl: 'sign(a)', host: (a) => Math.sign(a) },
   /** x above 0, p (exp x - 1) below. */
   elu: {
@@ -74,3 +79,5 @@ fn expm1(x: f32) -> f32 {
 } as const satisfies Record<string, PointwiseFunction>;
 
 export type PointwiseName = keyof typeof pointwiseFunctions;
+
+export const pointwiseNames = Object.keys(pointwiseFunctions) as readonly PointwiseName[];

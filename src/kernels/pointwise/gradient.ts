@@ -30,9 +30,18 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
   },
   multiplyAdd: ({ cotangent, args: [a, b] }) => [() => mul(cotangent, b), () => mul(cotangent, a), () => cotangent],
   multiplyAddRelu: ({ cotangent, args: [a, b], y }) => {
-    const passed = () => mul(cotangent, pointwise('step', [y]));
+    const passed = () => pointwise('reluGradient', [cotangent, y]);
     return [() => mul(passed(), b), () => mul(passed(), a), passed];
   },
+  squaredDifference: ({ cotangent, args: [a, b] }) => {
+    const twice = () => pointwise('timesDifference', [pointwise('add', [cotangent, cotangent]), a, b]);
+    return [twice, () => neg(twice())];
+  },
+  timesDifference: ({ cotangent, args: [a, b, c] }) => [
+    () => pointwise('timesDifference', [cotangent, b, c]),
+    () => mul(cotangent, a),
+    () => neg(mul(cotangent, a)),
+  ],
 
   neg: ({ cotangent }) => [() => neg(cotangent)],
   abs: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('sign', [a]))],
@@ -42,8 +51,9 @@ const derivatives: { readonly [Fn in PointwiseName]: Derivatives } = {
   sqrt: ({ cotangent, y }) => [() => div(cotangent, pointwise('add', [y, y]))],
   // d a^(-1/2) = -y / (2 a)
   rsqrt: ({ cotangent, args: [a], y }) => [() => neg(mul(cotangent, div(y, pointwise('add', [a, a]))))],
-  relu: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('step', [a]))],
+  relu: ({ cotangent, args: [a] }) => [() => pointwise('reluGradient', [cotangent, a])],
   step: () => [],
+  reluGradient: ({ cotangent, args: [, b] }) => [() => pointwise('reluGradient', [cotangent, b]), undefined],
   sign: () => [],
   elu: ({ cotangent, args: [a], parameter }) => [() => mul(cotangent, pointwise('eluDerivative', [a], parameter))],
   gelu: ({ cotangent, args: [a] }) => [() => mul(cotangent, pointwise('geluDerivative', [a]))],

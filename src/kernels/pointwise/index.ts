@@ -1,7 +1,9 @@
 import { expandLayout } from '../../tensor/layout.ts';
 import { at, broadcastShapes } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { addressing, addressingUniforms, asRows, iterate, iterationSpace } from '../core/iteration.ts';
+import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { nestOf, SMALL } from '../core/nest.ts';
+import { floatField } from '../cpu/wasm/call.ts';
 import { applySingle, elementwiseOrder, type OpDefinition } from '../op.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
 import { type PointwiseFunction, type PointwiseName, pointwiseFunctions } from './functions.ts';
@@ -11,6 +13,9 @@ export interface PointwiseAttributes {
   /** What the function calls `p`, the alpha of ELU. */
   readonly parameter?: number;
 }
+
+/** Floats of a vector of WebAssembly, which has no kernels for shorter rows. */
+const VECTOR = 4;
 
 const ARGUMENTS = ['a', 'b', 'c'];
 
@@ -33,13 +38,13 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
     });
   },
 
-  wasm({ inputs, outputs: [y], attributes: { fn }, run }) {
-    if (!y || !(fn === 'add' || fn === 'multiplyAdd' || fn === 'multiplyAddRelu')) return false;
-    const rows = asRows(iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]));
-    if (!rows) return false;
-    const [to = 0, a = 0, b = 0, c = 0] = [y, ...inputs].map(({ address, offset }) => address + 4 * offset);
-    const [, strideA = 0, strideB = 0, strideC = 0] = rows.strides.map((stride) => 4 * stride);
-    run(fn, { y: to, a, b, c, row: 4 * rows.row, strideA, strideB, strideC }, rows.rows);
+  wasm({ inputs, outputs: [y], attributes: { fn, parameter = 1 }, run, workspace }) {
+    const [a, b = a, c = a] = inputs;
+    if (!y || !a || !b || !c) return false;
+    const space = iterationSpace([y, ...[a, b, c].map((input) => expandLayout(input, y.shape))]);
+    if (space.count < SMALL || at(space.sizes, space.sizes.length - 1) < VECTOR) return false;
+    const { nest, units } = nestOf(space, [y, a, b, c], workspace);
+    run(fn, { ...nest, parameter: floatField(parameter) }, units);
     return true;
   },
 
@@ -97,6 +102,10 @@ export const where = (condition: Tensor, a: Tensor, b: Tensor): Tensor => pointw
 export const multiplyAdd = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('multiplyAdd', [a, b, c]);
 /** relu(a * b + c), broadcast. */
 export const multiplyAddRelu = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('multiplyAddRelu', [a, b, c]);
+/** (a - b)^2, broadcast. */
+export const squaredDifference = (a: Tensor, b: Tensor): Tensor => pointwise('squaredDifference', [a, b]);
+/** a * (b - c), broadcast. */
+export const timesDifference = (a: Tensor, b: Tensor, c: Tensor): Tensor => pointwise('timesDifference', [a, b, c]);
 
 /** -x. */
 export const neg = (x: Tensor): Tensor => pointwise('neg', [x]);

@@ -5,6 +5,7 @@ import { applySingle, type OpDefinition, type OutputSpec } from '../op.ts';
 import { mean } from '../reduce/index.ts';
 import { averagePool, averagePoolGradient, maxPool, maxPoolGradient } from './host.ts';
 import { poolProgram } from './pool.wgsl.ts';
+import { averagePoolGradientWasm, maxPoolGradientWasm, poolWasm } from './wasm.ts';
 import {
   type AdaptiveAvgPool2dAttributes,
   adaptiveWindows,
@@ -31,6 +32,12 @@ export const pool2dDefinition: OpDefinition<Pool2dAttributes> = {
     pool(x, y, windowsBetween(x, y, attributes));
   },
 
+  wasm({ inputs: [x], outputs: [y], attributes, ...engine }) {
+    if (!x || !y) return false;
+    const kernel = attributes.mode === 'max' ? 'maxPool' : 'averagePool';
+    return poolWasm(kernel, x, y, windowsBetween(x, y, attributes), engine);
+  },
+
   webgpu({ inputs: [x], outputs: [y], attributes }) {
     return x && y ? [poolProgram(attributes.mode, attributes, x, y, y)] : [];
   },
@@ -54,6 +61,14 @@ export const pool2dGradientDefinition: OpDefinition<Pool2dAttributes> = {
     else averagePoolGradient(dy, dx, windows);
   },
 
+  wasm({ inputs: [dy, x], outputs: [dx], attributes, ...engine }) {
+    if (!dy || !x || !dx) return false;
+    const windows = windowsBetween(x, dy, attributes);
+    return attributes.mode === 'max'
+      ? maxPoolGradientWasm(dy, x, dx, windows, engine)
+      : averagePoolGradientWasm(dy, dx, windows, engine);
+  },
+
   webgpu({ inputs: [dy, x], outputs: [dx], attributes }) {
     return dy && x && dx ? [poolProgram(`${attributes.mode}Gradient`, attributes, x, dy, dx)] : [];
   },
@@ -71,6 +86,11 @@ export const adaptiveAvgPool2dDefinition: OpDefinition<AdaptiveAvgPool2dAttribut
     if (x && y) averagePool(x, y, adaptiveWindows(imageDims(x).size, imageDims(y).size));
   },
 
+  wasm({ inputs: [x], outputs: [y], ...engine }) {
+    if (!x || !y) return false;
+    return poolWasm('averagePool', x, y, adaptiveWindows(imageDims(x).size, imageDims(y).size), engine);
+  },
+
   webgpu({ inputs: [x], outputs: [y] }) {
     return x && y ? [poolProgram('adaptive', undefined, x, y, y)] : [];
   },
@@ -86,6 +106,11 @@ export const adaptiveAvgPool2dGradientDefinition: OpDefinition<AdaptiveAvgPool2d
 
   host({ inputs: [dy, x], outputs: [dx] }) {
     if (dy && x && dx) averagePoolGradient(dy, dx, adaptiveWindows(imageDims(x).size, imageDims(dy).size));
+  },
+
+  wasm({ inputs: [dy, x], outputs: [dx], ...engine }) {
+    if (!dy || !x || !dx) return false;
+    return averagePoolGradientWasm(dy, dx, adaptiveWindows(imageDims(x).size, imageDims(dy).size), engine);
   },
 
   webgpu({ inputs: [dy, x], outputs: [dx] }) {

@@ -11,6 +11,7 @@ import { linearGrid, type Uniform, WORKGROUP } from '../webgpu/program.ts';
 import { collapsedShape, keptSpace, type Runs, reducedSpace, runsOf } from './loops.ts';
 import { ranksAbove } from './order.ts';
 import { OPERANDS, serialReduction, treeReduction } from './reduce.wgsl.ts';
+import { reduceWasm } from './wasm.ts';
 
 export type ReduceFunction = 'sum' | 'mean' | 'max';
 
@@ -39,6 +40,11 @@ export const reduceDefinition: OpDefinition<ReduceAttributes> = {
     iterate(keptSpace([y], x, axes), (to, from) => {
       y.data[to] = combine(x.data, from, runs) / divisor;
     });
+  },
+
+  wasm({ inputs: [x], outputs: [y], attributes: { fn, axes }, ...engine }) {
+    if (!x || !y) return false;
+    return reduceWasm(fn === 'max' ? 'reduceMax' : 'reduceSum', x, y, { axes, mean: fn === 'mean' }, engine);
   },
 
   webgpu({ inputs: [x], outputs: [y], attributes: { fn, axes, shader } }) {

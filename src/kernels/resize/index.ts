@@ -3,6 +3,7 @@ import { type Layout, physicalOrder } from '../../tensor/layout.ts';
 import { tidy } from '../../tensor/scope.ts';
 import { at, formatShape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { SMALL } from '../core/nest.ts';
 import { type Pair, pair } from '../core/pair.ts';
 import { tensor } from '../create.ts';
 import { deviceOf } from '../device.ts';
@@ -53,6 +54,16 @@ export const interpolateAxisDefinition: OpDefinition<InterpolateAxisAttributes> 
         }
       }
     }
+  },
+
+  wasm({ inputs: [x, indices, weights], outputs: [y], attributes: { axis, table }, run }) {
+    if (!x || !indices || !weights || !y || sizeOf(y.shape) < SMALL) return false;
+    const { outer, inner } = around(x, axis);
+    const { rows, columns, taps } = table;
+    const [from, to] = [x.address, y.address];
+    const job = { from, to, indices: indices.address, weights: weights.address, taps, rows, columns, inner };
+    run('interpolate', job, outer * rows);
+    return true;
   },
 
   webgpu({ inputs: [x], outputs: [y], attributes: { axis, table } }) {

@@ -4,6 +4,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, iterate } from '../core/iteration.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { keptSpace } from '../reduce/loops.ts';
+import { linesWasm } from '../reduce/wasm.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
 
 export interface SoftmaxAttributes {
@@ -12,6 +13,9 @@ export interface SoftmaxAttributes {
   /** Whether the logarithm is wanted. */
   readonly log: boolean;
 }
+
+/** What the scratch memory of the WebAssembly kernel has room for, in double precision. */
+const LONGEST = 30_000;
 
 const OPERANDS = ['y', 'x'];
 
@@ -44,6 +48,12 @@ export const softmaxDefinition: OpDefinition<SoftmaxAttributes> = {
         y.data[to + i * step] = log ? exponent - logTotal : Math.exp(exponent) / total;
       }
     });
+  },
+
+  wasm({ inputs: [x], outputs: [y], attributes: { axis, log }, ...engine }) {
+    if (!x || !y || at(x.shape, axis) > LONGEST) return false;
+    const more = { spaceY: 4 * at(y.strides, axis), log: Number(log) };
+    return linesWasm('softmax', x, y, { axis, more }, engine);
   },
 
   webgpu({ inputs: [x], outputs: [y], attributes: { axis, log } }) {

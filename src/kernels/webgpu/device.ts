@@ -13,6 +13,7 @@ const UNIFORM_BYTES = 64 * 1024;
 /** A WebGPU device: kernels are recorded into one command buffer until somebody reads. */
 export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';
+  readonly prepacks = false;
   readonly name: string;
   readonly gpu: GPUDevice;
   readonly adapterInfo: GPUAdapterInfo;

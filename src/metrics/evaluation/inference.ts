@@ -1,18 +1,7 @@
+import { random32 } from '../../random.ts';
 import { interpolate, meanOf } from '../statistics.ts';
 
 /* Statistics of paired differences. Seeded: the same values give the same answer. */
-
-/** Uniform 32-bit integers: splitmix32, whose every state occurs once (Steele et al. 2014, with 32-bit constants). */
-export function random32(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return (z ^ (z >>> 15)) >>> 0;
-  };
-}
 
 export interface Interval {
   readonly low: number;

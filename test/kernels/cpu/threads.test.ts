@@ -10,7 +10,7 @@ import type { Start } from '../../../src/kernels/cpu/threads/share.js';
 import { instantiate } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { add, conv2d, tensor } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
-import { sizeOf } from '../../../src/tensor/shape.ts';
+import { wave } from '../../support/wasm-kernels.ts';
 
 type Spawn = typeof import('../../../src/kernels/cpu/threads/spawn.ts');
 
@@ -51,36 +51,35 @@ const badWorker =
     return stop;
   };
 
-/** A pool with a job that copies `rows` rows of 64 bytes, as often as it is asked to. */
-function copyingPool(threads: number, rows: number, patience?: number) {
+/** A pool with a job that packs `count` panels, as often as it is asked to. */
+function packingPool(threads: number, count: number, patience?: number) {
   const heap = new Heap();
   const reserve = (bytes: number) => heap.reserve(bytes);
-  const [from, to, fields] = [reserve(64 * rows), reserve(64 * rows), reserve(64)];
+  const [from, to, fields] = [reserve(32 * count), reserve(32 * count), reserve(64)];
   const pool = new ThreadPool(instantiate('wasm', heap.memory), threads, reserve, patience);
   stops.push(() => pool.stop());
   const words = () => new Int32Array(heap.buffer);
-  words().set([to, from, 64, 64, 64], fields / 4);
+  // `Panels` of pack.as.ts: one tap, one row, 8 columns a panel.
+  words().set([to, from, 0, 1, 0, 1, 0, 1, 0, 8 * count, 4], fields / 4);
   return {
     pool,
     copy(seed: number): boolean {
       const memory = words();
-      for (let i = 0; i < 16 * rows; i++) {
+      for (let i = 0; i < 8 * count; i++) {
         memory[from / 4 + i] = seed * 31 + i;
         memory[to / 4 + i] = -1;
       }
-      pool.run('copyRows', fields, rows);
-      const copied = words().subarray(to / 4, to / 4 + 16 * rows);
-      return copied.every((value, i) => value === seed * 31 + i);
+      pool.run('packPanels', fields, count);
+      return words()
+        .subarray(to / 4, to / 4 + 8 * count)
+        .every((value, i) => value === seed * 31 + i);
     },
   };
 }
 
-const wave = (shape: readonly number[]) =>
-  Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i));
-
 describe('threads', () => {
   it('do every unit of thousands of jobs once, whoever wakes up when', () => {
-    const { copy } = copyingPool(4, 37);
+    const { copy } = packingPool(4, 37);
     for (let job = 0; job < 5000; job++) {
       expect(copy(job), `job ${job}`).toBe(true);
       // Now and then the workers have time to fall asleep.
@@ -101,7 +100,7 @@ describe('threads', () => {
         const results = await Promise.all(
           devices.map((device) => {
             using scope = new Scope();
-            const make = (shape: readonly number[]) => tensor(device, wave(shape), shape, { scope });
+            const make = (shape: readonly number[]) => tensor(device, wave(shape, 0), shape, { scope });
             const x = make([batch, channels, size, size]);
             const y = conv2d(x, make([out, channels, 3, 3]), { padding: 1, activation: 'relu' });
             return add(y, y).data();
@@ -116,7 +115,7 @@ describe('threads', () => {
 
   it('that hang are given up on with an error, and the device goes on alone', () => {
     substitute = badWorker('for (;;);');
-    const { pool, copy } = copyingPool(2, 64, 200);
+    const { pool, copy } = packingPool(2, 64, 200);
     const start = performance.now();
     const runUntilTaken = () => {
       while (performance.now() - start < 20_000) copy(1);
@@ -130,7 +129,7 @@ describe('threads', () => {
     substitute = () => {
       throw new Error('no more workers');
     };
-    const { pool, copy } = copyingPool(3, 64);
+    const { pool, copy } = packingPool(3, 64);
     expect(copy(1)).toBe(true);
     expect(pool.threads).toBe(1);
   });
@@ -141,7 +140,7 @@ describe('threads', () => {
       worker.ended = ended;
       return () => {};
     };
-    const { pool, copy } = copyingPool(3, 64);
+    const { pool, copy } = packingPool(3, 64);
     expect(copy(1)).toBe(true);
     worker.ended();
     expect(pool.threads).toBe(1);
@@ -153,10 +152,10 @@ describe('threads', () => {
     const reserve = (bytes: number) => heap.reserve(bytes);
     const pool = new ThreadPool(instantiate('wasm', heap.memory), 2, reserve);
     stops.push(() => pool.stop());
-    // Rows beyond the end of the memory.
+    // Weights beyond the end of the memory.
     const fields = reserve(64);
-    new Int32Array(heap.buffer).set([64, 0x7ffffff0, 1 << 20, 0, 0], fields / 4);
-    expect(() => pool.run('copyRows', fields, 16)).toThrow('the kernel copyRows failed on the CPU device');
+    new Int32Array(heap.buffer).set([64, 0x7ffffff0, 0, 1, 0, 1, 0, 1, 0, 128, 4], fields / 4);
+    expect(() => pool.run('packPanels', fields, 16)).toThrow('the kernel packPanels failed on the CPU device');
   });
 
   it('do not keep a process alive', async () => {

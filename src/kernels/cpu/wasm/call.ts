@@ -1,12 +1,18 @@
 import type { DType, TensorSpec } from '../../../tensor/layout.ts';
-import { type Memory, Storage } from '../../../tensor/memory.ts';
+import type { Storage } from '../../../tensor/memory.ts';
 import { at, type Shape } from '../../../tensor/shape.ts';
 import type { Operand } from '../../device.ts';
 import { type Heap, HeapBlock } from '../heap.ts';
 import type { KernelName } from './kernels.ts';
 
 /** An operand of a WebAssembly kernel: how it lies at an address. */
-export class WasmOperand implements TensorSpec {
+export interface WasmOperand extends TensorSpec {
+  readonly address: number;
+  /** Where it is kept, if it outlives the call. */
+  readonly storage?: Storage;
+}
+
+export class StoredOperand implements WasmOperand {
   readonly shape: Shape;
   readonly strides: readonly number[];
   readonly offset: number;
@@ -27,16 +33,23 @@ export class WasmOperand implements TensorSpec {
   }
 }
 
-export interface WasmCall<Attributes> {
-  readonly inputs: readonly WasmOperand[];
-  readonly outputs: readonly WasmOperand[];
-  readonly attributes: Attributes;
+/** What a WebAssembly kernel needs of the device. */
+export interface Engine {
   /** Runs a kernel over all units of a job. */
   run(kernel: KernelName, job: Job, units: number): void;
   readonly workspace: Workspace;
   /** Whether faster algorithms that round more, such as Winograd's, are forbidden. */
   readonly exact: boolean;
 }
+
+export interface WasmCall<Attributes> extends Engine {
+  readonly inputs: readonly WasmOperand[];
+  readonly outputs: readonly WasmOperand[];
+  readonly attributes: Attributes;
+}
+
+/** Bytes of an element. */
+export const FLOAT = 4;
 
 /**
  * What a kernel is to do, in whole numbers: the fields of a class in its *.as.ts, in the same order.
@@ -52,13 +65,10 @@ export function floatField(value: number): number {
 /** Memory for the length of one call. */
 export class Workspace {
   readonly #heap: Heap;
-  readonly #memory: Memory;
   readonly #blocks: HeapBlock[] = [];
 
-  /** @param memory the device that the heap belongs to */
-  constructor(heap: Heap, memory: Memory) {
+  constructor(heap: Heap) {
     this.#heap = heap;
-    this.#memory = memory;
   }
 
   /** The address of so many bytes. */
@@ -75,30 +85,17 @@ export class Workspace {
     return address;
   }
 
-  /** The whole heap; valid until the next allocation. */
-  floats(): Float32Array {
-    const { buffer } = this.#heap;
-    return new Float32Array(buffer, 0, Math.floor(buffer.byteLength / 4));
-  }
-
   /**
    * The address of an operand's values rearranged by `fill`. Those of a constant are kept, and the constant itself, which
    * is needed only while they are made, gives its memory back.
    */
   pack({ storage: original }: WasmOperand, key: string, bytes: number, fill: (address: number) => void): number {
-    if (!original.constant) {
+    if (!original?.constant) {
       const address = this.allocate(bytes);
       fill(address);
       return address;
     }
-    const packed =
-      original.packed.get(key) ??
-      new Storage(this.#memory, bytes, (copy) => {
-        fill(startOf(copy));
-        original.evict();
-      });
-    original.packed.set(key, packed);
-    return startOf(packed);
+    return startOf(original.copyAs(key, bytes, (copy) => fill(startOf(copy))));
   }
 
   /** Gives all memory back, apart from what `pack` keeps. */

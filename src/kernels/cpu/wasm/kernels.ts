@@ -1,4 +1,5 @@
 import { DeviceError, UsageError } from '../../../errors.ts';
+import { pointwiseNames } from '../../pointwise/functions.ts';
 import { BUILDS } from './builds.generated.ts';
 
 /** The kernels that the CPU device can run, slowest first: TypeScript, WebAssembly SIMD, and the same with fused multiply-add. */
@@ -6,7 +7,29 @@ export const CPU_KERNELS = ['typescript', 'wasm', 'wasm-relaxed'] as const;
 export type CpuKernels = (typeof CPU_KERNELS)[number];
 
 /** The kernels that src/kernels/cpu/wasm/module.as.ts exports. */
-export const KERNELS = ['add', 'convolve', 'copyRows', 'multiplyAdd', 'multiplyAddRelu', 'packPanels'] as const;
+export const KERNELS = [
+  'argmax',
+  'averagePool',
+  'averagePoolGradient',
+  'copy',
+  'depthwise',
+  'depthwiseWeightGradient',
+  'gemm',
+  'interpolate',
+  'maxPool',
+  'maxPoolGradient',
+  'maxPoolWinners',
+  'packPanels',
+  'pad',
+  'reduceMax',
+  'reduceSum',
+  'softmax',
+  'toPlanes',
+  'winogradInput',
+  'winogradOutput',
+  'winogradWeights',
+  ...pointwiseNames,
+] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /**
@@ -29,12 +52,12 @@ const BUILD_OF = { wasm: 'simd', 'wasm-relaxed': 'relaxedSimd' } as const;
  * @throws UsageError for an unknown name, DeviceError when the host cannot run what is asked for
  */
 export function chooseKernels(wanted?: string): CpuKernels {
-  const able = CPU_KERNELS.filter((kernels) => kernels === 'typescript' || isSupported(BUILD_OF[kernels]));
-  if (wanted === undefined) return able.at(-1) ?? 'typescript';
+  const runs = (kernels: CpuKernels) => kernels === 'typescript' || isSupported(BUILD_OF[kernels]);
+  if (wanted === undefined) return CPU_KERNELS.findLast(runs) ?? 'typescript';
   const known = CPU_KERNELS.find((kernels) => kernels === wanted);
   if (!known) throw new UsageError(`CPU kernels "${wanted}" are unknown; use ${CPU_KERNELS.join(', ')}`);
-  if (!able.includes(known)) throw new DeviceError(`this host cannot run the ${known} kernels; use ${able.join(', ')}`);
-  return known;
+  if (runs(known)) return known;
+  throw new DeviceError(`this host cannot run the ${known} kernels; use ${CPU_KERNELS.filter(runs).join(', ')}`);
 }
 
 /** Whether fused multiply-add can be used; Node 20 wants the V8 flag `--experimental-wasm-relaxed-simd` for it. */
@@ -66,9 +89,29 @@ function isSupported(build: Build): boolean {
   return typeof WebAssembly === 'object' && WebAssembly.validate(bytesOf(build, false));
 }
 
+const decoded = new Map<Build, Uint8Array<ArrayBuffer>>();
+
 /** The builds import shared memory. A host without it gets them with the bit cleared that says so in the import. */
 function bytesOf(build: Build, shared: boolean): Uint8Array<ArrayBuffer> {
-  const binary = atob(BUILDS[build]);
-  const matching = shared ? binary : binary.replace('memory\x02\x03', 'memory\x02\x01');
-  return Uint8Array.from(matching, (character) => character.charCodeAt(0));
+  const binary = decoded.get(build) ?? decode(BUILDS[build]);
+  decoded.set(build, binary);
+  if (shared) return binary;
+  const alone = binary.slice();
+  alone[placeOfMemoryKind(binary)] = 1;
+  return alone;
+}
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** Of the flags behind the import's name and kind: "memory", 2 (a memory), 3 (shared, with a maximum). */
+function placeOfMemoryKind(binary: Uint8Array): number {
+  const name = [...'memory\x02\x03'].map((character) => character.charCodeAt(0));
+  const start = binary.findIndex((_, i) => name.every((code, k) => binary[i + k] === code));
+  if (start < 0) throw new DeviceError('the WebAssembly kernels are damaged; build the package again');
+  return start + name.length - 1;
 }

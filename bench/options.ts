@@ -1,0 +1,106 @@
+import { parseArgs } from 'node:util';
+import { messageOf, UsageError } from '../src/errors.ts';
+
+/** What can be measured, and which options it knows beside `--rounds`, `--json` and `--markdown`. */
+export const COMMANDS = {
+  peers: { about: 'forward passes of whole networks, ours and those of other runtimes', knows: ['model', 'threads'] },
+  kernels: { about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds", knows: [] },
+  cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['threads'] },
+  cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
+  memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
+} as const;
+export type CommandName = keyof typeof COMMANDS;
+
+/** The networks that all peers can run: torchvision's, with weights made by scripts/pytorch/networks.py. */
+export const NETWORKS = ['resnet18', 'resnet34', 'resnet50', 'resnet152'] as const;
+
+export interface Options {
+  readonly command: CommandName;
+  readonly models: readonly string[];
+  readonly threads: readonly number[];
+  readonly rounds: number;
+  /** The file that gets everything as JSON. */
+  readonly json?: string;
+  /** Print the report as docs/performance.md has it. */
+  readonly markdown: boolean;
+}
+
+export const USAGE = [
+  'npm run bench -- <what> [--rounds N] [--json FILE] [--markdown]',
+  '',
+  ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`),
+  '',
+  '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
+  `  --model A,B      peers: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
+  '  --threads A,B    peers, cam, cold: the numbers of threads (peers: 1,2; else 2)',
+  '  --json FILE      writes every single time into a file',
+  '  --markdown       prints the report as docs/performance.md has it',
+].join('\n');
+
+/**
+ * @param args what follows `npm run bench --`
+ * @throws UsageError, in one line
+ */
+export function parseOptions(args: readonly string[]): Options {
+  const { positionals, values } = parse(args);
+  const [name, ...rest] = positionals;
+  const command = commandNamed(name);
+  if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much: one thing is measured at a time`);
+  for (const option of ['model', 'threads'] as const) {
+    const known: readonly string[] = COMMANDS[command].knows;
+    if (values[option] !== undefined && !known.includes(option)) {
+      throw new UsageError(`${command} does not know --${option}`);
+    }
+  }
+  return {
+    command,
+    models: list(values.model ?? 'resnet50,resnet18').map(network),
+    threads: list(values.threads ?? (command === 'peers' ? '1,2' : '2')).map((text) => count('--threads', text, 256)),
+    rounds: count('--rounds', values.rounds ?? '10', 10_000),
+    markdown: values.markdown,
+    ...(values.json !== undefined && { json: values.json }),
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        model: { type: 'string' },
+        threads: { type: 'string' },
+        rounds: { type: 'string' },
+        json: { type: 'string' },
+        markdown: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
+}
+
+function commandNamed(name: string | undefined): CommandName {
+  const isCommand = (text: string): text is CommandName => Object.hasOwn(COMMANDS, text);
+  if (name !== undefined && isCommand(name)) return name;
+  const what = name === undefined ? 'say what to measure' : `"${name}" cannot be measured`;
+  throw new UsageError(`${what}; use ${Object.keys(COMMANDS).join(', ')}`);
+}
+
+function list(text: string): string[] {
+  return [...new Set(text.split(',').map((item) => item.trim()))];
+}
+
+function network(name: string): string {
+  const known: readonly string[] = NETWORKS;
+  if (!known.includes(name)) throw new UsageError(`--model "${name}" is unknown; use ${NETWORKS.join(', ')}`);
+  return name;
+}
+
+function count(option: string, text: string, most: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > most) {
+    throw new UsageError(`${option} "${text}" is no whole number from 1 to ${most}`);
+  }
+  return value;
+}

@@ -1,0 +1,47 @@
+/* What this project promises of its speed on the CPU, and what it hopes for. */
+
+export interface Target {
+  readonly bound: 'at most' | 'at least';
+  readonly promised: number;
+  readonly stretch: number;
+}
+
+export type Verdict = 'stretch' | 'met' | 'missed';
+
+const atMost = (promised: number, stretch: number): Target => ({ bound: 'at most', promised, stretch });
+
+/** Our time over a peer's, for the same network and number of threads. */
+const PEER_TARGETS: readonly { peer: string; networks: string[]; threads: number[]; target: Target }[] = [
+  { peer: 'onnxruntime-web', networks: ['resnet50', 'resnet18'], threads: [1, 2], target: atMost(0.4, 0.33) },
+  { peer: 'tfjs-backend-wasm', networks: ['resnet50'], threads: [1], target: atMost(0.4, 0.33) },
+  { peer: 'onnxruntime-node', networks: ['resnet50'], threads: [2], target: atMost(1, 0.85) },
+  { peer: 'onnxruntime-node', networks: ['resnet18'], threads: [2], target: atMost(0.85, 0.75) },
+  { peer: 'PyTorch', networks: ['resnet50'], threads: [2], target: atMost(0.75, 0.6) },
+];
+
+export const TARGETS = {
+  /** FM-G-CAM with K = 5 at layer4 over the forward pass alone. */
+  explanationOverForward: atMost(1.08, 1.03),
+  /** The same over the algorithm of the authors' library on PyTorch. */
+  explanationOverReference: atMost(0.08, 0.05),
+  /** Speed of a convolution over the peak of multiply-adds, on one thread. */
+  fractionOfPeak: { bound: 'at least', promised: 0.8, stretch: 0.95 },
+  /** The first explanation in a fresh process over a later one. */
+  coldOverWarm: atMost(3, 1.5),
+  /** Peak of device memory over weights and live activations; there is no stretch beyond it. */
+  memoryOverFloor: atMost(1.3, 1),
+} as const satisfies Record<string, Target>;
+
+/** What is promised against a peer; undefined where it is measured for information only. */
+export function peerTarget(peer: string, network: string, threads: number): Target | undefined {
+  const found = PEER_TARGETS.find(
+    (row) => row.peer === peer && row.networks.includes(network) && row.threads.includes(threads),
+  );
+  return found?.target;
+}
+
+export function judge(value: number, { bound, promised, stretch }: Target): Verdict {
+  const reaches = (limit: number) => (bound === 'at most' ? value <= limit : value >= limit);
+  if (reaches(stretch)) return 'stretch';
+  return reaches(promised) ? 'met' : 'missed';
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import type { Device, Model } from '../../src/index.ts';
+import { INPUT_SHAPE, readInput } from './files.ts';
+import { importLibrary, type Library } from './library.ts';
+import { serveActions } from './serve.ts';
+
+/* The stages from a process that has only the bytes of the weights to explanation after explanation. */
+
+await serveActions(async ({ network, safetensors, input }) => {
+  const bytes = readFileSync(safetensors);
+  const values = readInput(input);
+  let library: Library | undefined;
+  let opened: { readonly device: Device; readonly model: Model } | undefined;
+
+  const imported = (): Library => {
+    if (!library) throw new Error('"import" comes first');
+    return library;
+  };
+  return {
+    // Nothing is open yet that could be described.
+    about: '',
+    actions: {
+      import: async () => {
+        library = await importLibrary();
+        return [];
+      },
+      open: async () => {
+        const { createDevice, loadModel } = imported();
+        opened = { device: await createDevice('cpu'), model: loadModel(network, bytes) };
+        return [];
+      },
+      explain: async () => {
+        if (!opened) throw new Error('"open" comes first');
+        const { device, model } = opened;
+        const { explainTensor, tensor, withScope } = imported();
+        return withScope(async (scope) => {
+          const x = tensor(device, values, INPUT_SHAPE, { scope });
+          using explanation = await explainTensor(model, x, { topK: 5 });
+          return await explanation.maps.data();
+        });
+      },
+    },
+  };
+});

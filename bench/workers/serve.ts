@@ -1,0 +1,58 @@
+import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { messageOf } from '../../src/errors.ts';
+import { ANSWERS, type Answer, type Job, type Request, type Timing } from '../protocol.ts';
+
+/** Something that can be run and timed; what it returns is compared between runtimes. */
+export type Action = () => Promise<ArrayLike<number>>;
+
+/** A prepared job: versions and settings for the report, and what can be timed. */
+export interface Loaded {
+  readonly about: string;
+  readonly actions: Readonly<Record<string, Action>>;
+}
+
+/** Answers requests by name until standard input ends; then the process ends, whatever threads a runtime has left. */
+export async function serve(handlers: Readonly<Record<string, (argument: never) => unknown>>): Promise<never> {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { call, argument }: Request = JSON.parse(line);
+    let answer: Answer;
+    try {
+      const handler = handlers[call];
+      if (!handler) throw new Error(`this worker does not know "${call}"`);
+      answer = { result: (await handler(argument as never)) ?? null };
+    } catch (error) {
+      answer = { error: messageOf(error) };
+    }
+    writeSync(ANSWERS, `${JSON.stringify(answer)}\n`);
+  }
+  process.exit();
+}
+
+/** Serves the requests `load`, `output` and `time`. */
+export function serveActions(load: (job: Job) => Promise<Loaded>): Promise<never> {
+  let loaded: Loaded | undefined;
+  return serve({
+    load: async (job: Job) => {
+      loaded = await load(job);
+      return loaded.about;
+    },
+    output: async (name: string) => Array.from((await loaded?.actions[name]?.()) ?? []),
+    time: timeRuns((name) => loaded?.actions[name]),
+  });
+}
+
+/** The handler of the request `time`: milliseconds of each run. */
+export function timeRuns(actionNamed: (name: string) => Action | undefined) {
+  return async ({ action: name, times }: Timing): Promise<number[]> => {
+    const action = actionNamed(name);
+    if (!action) throw new Error(`there is no action "${name}"`);
+    const milliseconds: number[] = [];
+    for (let i = 0; i < times; i++) {
+      const start = performance.now();
+      await action();
+      milliseconds.push(performance.now() - start);
+    }
+    return milliseconds;
+  };
+}

@@ -1,0 +1,11 @@
+import type { WasmOperand } from '../cpu/wasm/call.ts';
+
+/** What a `GatherConvolution` works on; source, result and residual are channels-last. */
+export interface GatherOperands {
+  readonly source: WasmOperand;
+  readonly weight: WasmOperand;
+  readonly y: WasmOperand;
+  readonly bias?: WasmOperand | undefined;
+  readonly residual?: WasmOperand | undefined;
+  readonly relu: boolean;
+}

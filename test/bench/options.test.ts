@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { parseOptions, USAGE } from '../../bench/options.ts';
+import { UsageError } from '../../src/errors.ts';
+
+describe('options of the benchmark', () => {
+  it('has defaults for each command', () => {
+    expect(parseOptions(['peers'])).toEqual({
+      command: 'peers',
+      models: ['resnet50', 'resnet18'],
+      threads: [1, 2],
+      rounds: 10,
+      markdown: false,
+    });
+    expect(parseOptions(['cam']).threads).toEqual([2]);
+  });
+
+  it('takes lists, each entry once', () => {
+    const args = [
+      'peers',
+      '--model',
+      'resnet18, resnet18',
+      '--threads',
+      '4,1,4',
+      '--rounds',
+      '3',
+      '--json',
+      'out.json',
+    ];
+    expect(parseOptions([...args, '--markdown'])).toEqual({
+      command: 'peers',
+      models: ['resnet18'],
+      threads: [4, 1],
+      rounds: 3,
+      json: 'out.json',
+      markdown: true,
+    });
+  });
+
+  it('explains every command', () => {
+    for (const command of ['peers', 'kernels', 'cam', 'cold', 'memory']) expect(USAGE).toContain(`  ${command} `);
+  });
+
+  it.each<[string, string[], string]>([
+    ['no command', [], 'peers, kernels, cam, cold, memory'],
+    ['an unknown command', ['speed'], '"speed"'],
+    ['two commands', ['peers', 'cam'], '"cam"'],
+    ['an unknown option', ['peers', '--fast'], '--fast'],
+    ['an unknown model', ['peers', '--model', 'vgg16'], '"vgg16"'],
+    ['an option of another command', ['kernels', '--threads', '2'], '--threads'],
+    ['no threads', ['peers', '--threads', '0'], '"0"'],
+    ['too many threads', ['peers', '--threads', '10000'], '"10000"'],
+    ['half a round', ['peers', '--rounds', '0.5'], '"0.5"'],
+    ['an empty list', ['peers', '--model', ''], '""'],
+  ])('refuses %s', (_, args, named) => {
+    const parse = () => parseOptions(args);
+    expect(parse).toThrow(UsageError);
+    expect(parse).toThrow(named);
+  });
+});

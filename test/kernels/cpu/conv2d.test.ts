@@ -1,0 +1,174 @@
+import fc from 'fast-check';
+import { expect, it, vi } from 'vitest';
+import {
+  conv2dDefinition,
+  conv2dInputGradientDefinition,
+  conv2dWeightGradientDefinition,
+} from '../../../src/kernels/conv2d/index.ts';
+import type { CpuDevice } from '../../../src/kernels/cpu/device.ts';
+import { conv2d, tensor } from '../../../src/kernels/index.ts';
+import { applySingle } from '../../../src/kernels/op.ts';
+import { Scope } from '../../../src/tensor/scope.ts';
+import type { Shape } from '../../../src/tensor/shape.ts';
+import { expectClose } from '../../support/numbers.ts';
+import { cutUp, describeBuilds, expectSums, guardHeaps, magnitudes, pairOf, wave } from '../../support/wasm-kernels.ts';
+
+let inPieces = false;
+vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
+  const real = await original<typeof import('../../../src/kernels/cpu/wasm/kernels.ts')>();
+  const instantiate: typeof real.instantiate = (...args) => cutUp(real.instantiate(...args), () => inPieces);
+  return { ...real, instantiate };
+});
+guardHeaps();
+
+/** Relative L2, against sums in double precision. */
+const TOLERANCE = { exact: 1e-6, fast: 1e-5 };
+
+const convolutions = fc
+  .record({
+    batch: fc.integer({ min: 1, max: 3 }),
+    groups: fc.integer({ min: 1, max: 3 }),
+    channels: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 60, max: 100 })),
+    out: fc.integer({ min: 1, max: 19 }),
+    size: pairOf(1, 11),
+    kernel: pairOf(1, 4),
+    stride: pairOf(1, 3),
+    padding: pairOf(0, 4),
+    dilation: pairOf(1, 3),
+    bias: fc.boolean(),
+    residual: fc.boolean(),
+    relu: fc.boolean(),
+    constant: fc.boolean(),
+  })
+  .filter(({ size, kernel, padding, dilation }) =>
+    ([0, 1] as const).every((axis) => size[axis] + 2 * padding[axis] > dilation[axis] * (kernel[axis] - 1)),
+  );
+
+/** Those that the algorithm of Winograd can do. */
+const winograd = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  groups: fc.constant(1),
+  channels: fc.oneof(fc.constantFrom(4, 8, 12), fc.constantFrom(64, 100)),
+  out: fc.constantFrom(4, 8, 12, 20),
+  size: pairOf(3, 14),
+  kernel: fc.constant<[number, number]>([3, 3]),
+  stride: fc.constant<[number, number]>([1, 1]),
+  padding: pairOf(0, 4),
+  dilation: fc.constant<[number, number]>([1, 1]),
+  bias: fc.boolean(),
+  residual: fc.boolean(),
+  relu: fc.boolean(),
+  constant: fc.boolean(),
+  algorithm: fc.constant<'winograd'>('winograd'),
+});
+type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
+
+/** A convolution and its input gradient, the second time with what was packed the first time. */
+async function run(device: CpuDevice, c: Convolution, values = wave) {
+  using scope = new Scope();
+  const { stride, padding, dilation, groups, size, constant } = c;
+  const make = (shape: Shape, phase: number) => tensor(device, values(shape, phase), shape, { scope });
+  const x = make([c.batch, groups * c.channels, ...size], 0);
+  const weightShape = [groups * c.out, c.channels, ...c.kernel];
+  using weight = tensor(device, values(weightShape, 1), weightShape, { constant });
+  const options = { stride, padding, dilation, groups };
+  const { bias, residual } = c;
+  const { shape } = conv2d(x, weight, options);
+  const how = { ...options, ...(c.algorithm && { algorithm: c.algorithm }) };
+  const inputs = [x, weight, ...(bias ? [make([groups * c.out], 2)] : []), ...(residual ? [make(shape, 3)] : [])];
+  const y = applySingle(conv2dDefinition, inputs, { ...how, bias, residual, activation: c.relu ? 'relu' : 'none' });
+  const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...how, size });
+  gradient();
+  const cotangents = make([2, ...shape], 5);
+  const dw = applySingle(conv2dWeightGradientDefinition, [x, cotangents], { ...options, kernel: c.kernel });
+  return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
+}
+
+describeBuilds('the convolutions', (pair, precision) => {
+  /** Bit for bit the same, however the units are shared out. */
+  async function runTwice<T>(compute: () => Promise<T>): Promise<T> {
+    const whole = await compute();
+    inPieces = true;
+    try {
+      expect(await compute()).toEqual(whole);
+    } finally {
+      inPieces = false;
+    }
+    return whole;
+  }
+
+  async function expectAgreement(c: Convolution, tolerance: number): Promise<void> {
+    const { device, oracle } = pair();
+    const actual = await runTwice(() => run(device, c));
+    const expected = await run(oracle, c);
+    const scale = await run(oracle, { ...c, relu: false }, magnitudes);
+    for (const key of ['y', 'dx', 'dw'] as const) {
+      expectSums(actual[key], expected[key], scale[key], tolerance, key);
+    }
+  }
+
+  it('agree with the TypeScript kernels, forward and backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(convolutions, async (c) => {
+        await expectAgreement(c, TOLERANCE[precision]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('agree with the TypeScript kernels where each channel is a group', async () => {
+    await fc.assert(
+      fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
+        await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[precision]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('agree with the TypeScript kernels by the algorithm of Winograd', async () => {
+    await fc.assert(
+      fc.asyncProperty(winograd, async (c) => {
+        await expectAgreement(c, TOLERANCE.fast);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it.each([2, 3])('sum the weight gradient over %i images in as many passes', async (batch) => {
+    const c: Convolution = {
+      ...{ batch, groups: 2, channels: 3, out: 5, size: [60, 60], kernel: [3, 2], stride: [1, 1] },
+      ...{ padding: [1, 1], dilation: [1, 1], bias: false, residual: false, relu: false, constant: false },
+    };
+    await expectAgreement(c, TOLERANCE[precision]);
+  });
+
+  it('agree where there are many units', async () => {
+    const c: Convolution = {
+      ...{ batch: 2, groups: 1, channels: 40, out: 70, size: [20, 30], kernel: [3, 3], stride: [2, 1] },
+      ...{ padding: [1, 1], dilation: [1, 1], bias: true, residual: true, relu: true, constant: true },
+    };
+    await expectAgreement(c, TOLERANCE[precision]);
+  });
+
+  it('keep the rounding of long sums small', async () => {
+    using scope = new Scope();
+    const [channels, out] = [2048, 8];
+    const sums = await Promise.all(
+      [pair().device, pair().oracle].map((on) => {
+        const x = tensor(on, wave([1, channels, 5, 5], 0).map(Math.abs), [1, channels, 5, 5], { scope });
+        const weight = tensor(on, wave([out, channels, 3, 3], 1).map(Math.abs), [out, channels, 3, 3], { scope });
+        return conv2d(x, weight).data();
+      }),
+    );
+    expectClose(sums[0] ?? [], sums[1] ?? [], precision === 'exact' ? 3e-7 : 1e-5);
+  });
+
+  it.each([9, 3])('let a NaN come through the ReLU, in a column of a panel of %i', async (out) => {
+    using scope = new Scope();
+    const { device } = pair();
+    const x = tensor(device, [Number.NaN, -1], [1, 1, 1, 2], { scope });
+    const weight = tensor(device, new Float32Array(out).fill(1), [out, 1, 1, 1], { scope });
+    const y = await conv2d(x, weight, { activation: 'relu' }).data();
+    expect(Array.from(y)).toEqual(Array.from({ length: out }, () => [Number.NaN, 0]).flat());
+  });
+});
