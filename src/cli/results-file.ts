@@ -199,8 +199,11 @@ function openForAppend(file: string): number {
 function requireSameRun(there: Header, here: Header, file: string): void {
   const setting = firstDifference(there.settings, here.settings);
   if (setting) throw new InputError(`${file}: comes from other settings (${setting}); name another file`);
+  const sameImages = there.list.images === here.list.images && there.list.sha256 === here.list.sha256;
   if (firstDifference(there.list, here.list))
-    throw new InputError(`${file}: comes from another list of ${there.list.images} images; name another file`);
+    throw new InputError(
+      `${file}: comes from another list of ${there.list.images} images${sameImages ? ' with other masks' : ''}; name another file`,
+    );
   if (firstDifference(there.shard, here.shard))
     throw new InputError(
       `${file}: holds shard ${there.shard.index}/${there.shard.count}, and this is shard ${here.shard.index}/${here.shard.count}; give each shard a file of its own`,

@@ -1,6 +1,14 @@
 import { at } from '../../tensor/shape.ts';
 import { boxChart, escapeHtml, lineChart } from './charts.ts';
-import { formatInterval, formatNumber, formatP, type Row, type Summary, TABLE_METRICS } from './summary.ts';
+import {
+  differencesNote,
+  differencesTable,
+  meansTable,
+  otherMetrics,
+  type Row,
+  type Summary,
+  TABLE_METRICS,
+} from './summary.ts';
 
 /** An image as the page shows it: one tile for each method and rank. */
 export interface ShownImage {
@@ -63,7 +71,9 @@ export function reportPage({ summary, best, worst }: Page, styleHash: string): s
 <h1>${escapeHtml(title)}</h1>
 <p>${images} images${failed > 0 ? `; ${failed} more failed` : ''}. ${key(settings.methods)}</p>
 <h2>Table 3: means by class rank</h2>
-${table3(summary)}
+${htmlTable(meansTable(summary, TABLE_METRICS))}
+<h2>Other metrics</h2>
+${htmlTable(meansTable(summary, otherMetrics(summary)))}
 <h2>Paired differences</h2>
 ${differences(summary)}
 <h2>Figure 6: means by class rank</h2>
@@ -96,33 +106,13 @@ function colour(m: number): string {
   return COLOURS[m % COLOURS.length] ?? '#000';
 }
 
-function table3({ rows }: Summary): string {
-  return htmlTable(
-    ['CAM type', 'class rank', ...TABLE_METRICS.flatMap((metric) => [`mean ${metric.toUpperCase()}`, 'n'])],
-    rows.map(({ method, rank, means }) => [
-      method,
-      String(rank),
-      ...TABLE_METRICS.flatMap((metric) => [formatNumber(means[metric].mean), String(means[metric].count)]),
-    ]),
-  );
+function differences(summary: Summary): string {
+  if (summary.differences.length === 0) return '<p>One method only: nothing to compare.</p>';
+  return `${htmlTable(differencesTable(summary))}
+<p class="note">${escapeHtml(differencesNote(summary))}.</p>`;
 }
 
-function differences({ differences, seed }: Summary): string {
-  if (differences.length === 0) return '<p>One method only: nothing to compare.</p>';
-  const rows = differences.map(({ method, minus, rank, metric, pairs, mean, interval, p }) => [
-    `${method} − ${minus}`,
-    String(rank),
-    metric.toUpperCase(),
-    String(pairs),
-    formatNumber(mean),
-    formatInterval(interval),
-    p === null ? '-' : formatP(p),
-  ]);
-  return `${htmlTable(['difference', 'class rank', 'metric', 'pairs', 'mean', '95 % interval', 'p'], rows)}
-<p class="note">95 % intervals: percentile bootstrap of the mean. p: two-sided paired permutation test, not corrected for ${differences.length} comparisons. Seed ${seed}.</p>`;
-}
-
-function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function htmlTable([head = [], ...rows]: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[], tag: string) =>
     `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<table><thead>${line(head, 'th')}</thead><tbody>${rows.map((row) => line(row, 'td')).join('\n')}</tbody></table>`;
