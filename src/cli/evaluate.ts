@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { defaultPreprocessing, PRESET_NAMES, type PresetName } from '../cam/explain-image.ts';
 import { InputError, UsageError } from '../errors.ts';
@@ -149,8 +149,10 @@ interface Job {
 async function evaluateAll(images: readonly ListedImage[], job: Job, writer: ResultsWriter, seen: Seen): Promise<void> {
   const { methods } = job.settings;
   const left = images.filter(({ name }) => methods.some((method) => !seen.has(name, method)));
+  const failed = images.filter(({ name }) => seen.failed(name)).length;
+  const again = failed > 0 ? `, ${failed} of them with an error: take their lines out of the results to try again` : '';
   if (left.length < images.length)
-    progress(`${images.length - left.length} of ${images.length} images are done already`);
+    progress(`${images.length - left.length} of ${images.length} images are done already${again}`);
   const report = rateReporter(left.length);
   for (const image of left) {
     job.scoring.signal.throwIfAborted();
@@ -165,7 +167,7 @@ async function evaluateAll(images: readonly ListedImage[], job: Job, writer: Res
 async function recordsOf({ name, masks: files }: ListedImage, job: Job, mayFail: boolean): Promise<ImageRecord[]> {
   const { folder, model, device, settings, scoring } = job;
   try {
-    const file = join(folder, name);
+    const file = resolve(folder, name);
     const photo = await decodeImage(await read(file), file);
     const masks = await readMasks(files, folder, photo);
     const results = await evaluateImage(model, device, photo, settings, { ...scoring, masks });
@@ -184,7 +186,7 @@ async function recordsOf({ name, masks: files }: ListedImage, job: Job, mayFail:
 async function readMasks(files: ListedImage['masks'], folder: string, photo: RgbImage): Promise<Map<number, RgbImage>> {
   const masks = new Map<number, RgbImage>();
   for (const [index, name] of files) {
-    const file = join(folder, name);
+    const file = resolve(folder, name);
     const mask = await decodeImage(await read(file), file);
     if (mask.width !== photo.width || mask.height !== photo.height)
       throw new InputError(

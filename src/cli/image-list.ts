@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { dirname, extname, normalize, sep } from 'node:path';
+import { dirname, extname, normalize, resolve, sep } from 'node:path';
 import { classIndex } from '../cam/explain.ts';
 import { InputError, messageOf, UsageError } from '../errors.ts';
 import type { ImageList } from '../metrics/evaluation/records.ts';
@@ -18,7 +18,7 @@ export interface ListedImage {
 export interface Images {
   /** Sorted by name. */
   readonly images: readonly ListedImage[];
-  /** What the names are relative to. */
+  /** What the names are relative to, where they are not absolute. */
   readonly folder: string;
 }
 
@@ -44,17 +44,17 @@ async function imagesInFolder(folder: string): Promise<ListedImage[]> {
 async function imagesInList(file: string, model: Model): Promise<ListedImage[]> {
   if (EXTENSIONS.includes(extname(file).toLowerCase()))
     throw new UsageError(`${file} is an image; give a folder, or a text file that names images`);
-  const lines = Buffer.from(await read(file))
-    .toString('utf8')
-    .split(/\r?\n/);
+  // A decoder leaves out the mark that some editors begin a file with.
+  const lines = new TextDecoder().decode(await read(file)).split(/\r?\n/);
   const images = lines.flatMap((line, i) =>
     line.trim() === '' ? [] : [imageOfLine(line, model, `${file}, line ${i + 1}`)],
   );
   if (images.length === 0) throw new InputError(`${file}: names no image; write one into each line`);
-  const names = new Set<string>();
+  const files = new Set<string>();
   for (const { name } of images) {
-    if (names.has(name)) throw new InputError(`${file}: names ${name} twice; take one of the lines out`);
-    names.add(name);
+    const image = resolve(dirname(file), name);
+    if (files.has(image)) throw new InputError(`${file}: names ${name} twice; take one of the lines out`);
+    files.add(image);
   }
   return images;
 }

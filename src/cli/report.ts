@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
@@ -98,7 +98,7 @@ function advantageOf([first, ...others]: readonly ResultRecord[]): number {
 
 async function shown(candidate: Candidate, settings: EvaluationSettings, folder?: string): Promise<ShownImage> {
   const { advantage, records } = candidate;
-  const ground = folder === undefined ? undefined : await groundOf(join(folder, nameOf(candidate)), settings);
+  const ground = folder === undefined ? undefined : await groundOf(resolve(folder, nameOf(candidate)), settings);
   const methods = records.map(async ({ method, ranks }) => ({
     name: method,
     tiles: await Promise.all(ranks.map((rank) => tile(rank, ground))),

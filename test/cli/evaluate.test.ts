@@ -262,16 +262,36 @@ describeShared('evaluate', () => {
       );
     });
 
+    const underBash = (folder: string, out: string, script: (command: string) => string) => {
+      const command = [process.execPath, MAIN, ...argsOf(folder, out)].map((arg) => `'${arg}'`).join(' ');
+      return spawnSync('bash', ['-c', script(command)], { encoding: 'utf8' });
+    };
+
+    it('before the first line: nothing is left, not even a lock', async () => {
+      const folder = await imageFolder(1);
+      const out = outIn(folder);
+      const { stderr, status } = underBash(folder, out, (command) => `trap '' XFSZ; ulimit -f 0; exec ${command}`);
+      expect(stderr).toMatch(/^fmgcam: .*results\.jsonl: cannot be written: /);
+      expect(status).toBe(1);
+      expect([existsSync(out), existsSync(`${out}.lock`)]).toEqual([false, false]);
+    });
+
+    it.skipIf(!existsSync('/dev/full'))('behind standard output: the results are kept, and it says so', async () => {
+      const folder = await imageFolder(1);
+      const out = outIn(folder);
+      const { stderr, status } = underBash(folder, out, (command) => `exec ${command} > /dev/full`);
+      expect(stderr).toMatch(/\nfmgcam: the results cannot be printed: the disk is full\n$/);
+      expect(status).toBe(1);
+      expect(results(out)).toHaveLength(2);
+    });
+
     it('after a while: what was written is kept whole, and the run goes on when there is room', async () => {
       const folder = await imageFolder(4);
       const [out, whole] = [outIn(folder), outIn(folder, 'whole.jsonl')];
       await expectSuccess(evaluate(folder, whole));
       // A limit on the size of files fails as a full disk does, in the middle of a line.
       const blocks = Math.floor(readFileSync(whole).length / 2 / 1024);
-      const quoted = [process.execPath, MAIN, ...argsOf(folder, out)].map((arg) => `'${arg}'`).join(' ');
-      const limited = spawnSync('bash', ['-c', `trap '' XFSZ; ulimit -f ${blocks}; exec ${quoted}`], {
-        encoding: 'utf8',
-      });
+      const limited = underBash(folder, out, (command) => `trap '' XFSZ; ulimit -f ${blocks}; exec ${command}`);
       expect(limited.stderr.trimEnd().split('\n').at(-1)).toMatch(
         /results\.jsonl: cannot be written: .*; what was written before is kept/,
       );
@@ -319,6 +339,23 @@ describeShared('evaluate', () => {
     const out = outIn(folder);
     await expectSuccess(evaluate(join(folder, 'list.txt'), out));
     expect(results(out).map(({ image }) => image)).toEqual(['0.png', '0.png', '1.png', '1.png', 'none.png']);
+    const { stderr } = await expectSuccess(evaluate(join(folder, 'list.txt'), out));
+    expect(stderr.at(-1)).toBe(
+      '3 of 3 images are done already, 1 of them with an error: take their lines out of the results to try again',
+    );
+  });
+
+  it('a list may begin with a byte order mark and have absolute names, which are the same images', async () => {
+    const folder = await imageFolder(1);
+    const list = join(folder, 'list.txt');
+    writeFileSync(list, `\uFEFF${join(folder, '0.png')}\n`);
+    const out = outIn(folder);
+    await expectSuccess(evaluate(list, out));
+    expect(results(out).map(({ image, error }) => [image, error])).toEqual(
+      new Array(2).fill([join(folder, '0.png'), undefined]),
+    );
+    writeFileSync(list, `0.png\n${join(folder, '0.png')}\n`);
+    await expectFailure(evaluate(list, out), /list\.txt: names .*0\.png twice; take one of the lines out$/);
   });
 });
 
