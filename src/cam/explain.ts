@@ -408,18 +408,24 @@ export function chosenClasses({ labels, name }: Model, { classes, topK }: Explai
   }
   if (topK !== undefined) throw new UsageError('give either classes or topK, not both');
   if (classes.length === 0) throw new UsageError('classes is empty; name at least one class');
-  const indices = classes.map((wanted) => {
-    const index = typeof wanted === 'number' || /^\d+$/.test(wanted) ? Number(wanted) : indexOfLabel(labels, wanted);
-    if (!Number.isInteger(index) || index < 0 || index >= labels.length) {
-      throw new UsageError(
-        `class "${wanted}" is unknown to ${name}; use a name, or an index from 0 to ${labels.length - 1}`,
-      );
-    }
-    return index;
-  });
+  const indices = classes.map((wanted) => classIndex({ labels, name }, wanted));
   if (new Set(indices).size !== indices.length)
     throw new UsageError(`classes ${classes.join(', ')} name one class twice`);
   return indices;
+}
+
+/**
+ * The index of a class that is given by its name or its index.
+ * @throws UsageError if the model has no such class
+ */
+export function classIndex({ labels, name }: Pick<Model, 'labels' | 'name'>, wanted: string | number): number {
+  const index = typeof wanted === 'number' || /^\d+$/.test(wanted) ? Number(wanted) : indexOfLabel(labels, wanted);
+  if (!Number.isInteger(index) || index < 0 || index >= labels.length) {
+    throw new UsageError(
+      `class "${wanted}" is unknown to ${name}; use a name, or an index from 0 to ${labels.length - 1}`,
+    );
+  }
+  return index;
 }
 
 /** The class of this name; case matters only where two classes differ in nothing else, as ImageNet's Cardigan and cardigan. */

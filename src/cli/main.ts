@@ -11,6 +11,7 @@ import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
+import { reportCommand } from './report.ts';
 
 /** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
@@ -20,7 +21,15 @@ function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
     .version(version());
-  const commands = [explainCommand, evaluateCommand, mergeCommand, layersCommand, doctorCommand, diffCommand];
+  const commands = [
+    explainCommand,
+    evaluateCommand,
+    mergeCommand,
+    reportCommand,
+    layersCommand,
+    doctorCommand,
+    diffCommand,
+  ];
   for (const command of commands.map((make) => make())) {
     fmgcam.addCommand(command);
   }

@@ -10,7 +10,7 @@ import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
 import { parseSafetensors } from '../nn/weights/safetensors.ts';
 import type { Shape } from '../tensor/shape.ts';
-import { read } from './files.ts';
+import { read, reasonOf } from './files.ts';
 
 /* Options that several commands share, and what they mean. */
 
@@ -135,7 +135,9 @@ export function progress(line: string): void {
 
 /** A reader that has seen enough, such as `head`, is no error. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  progress(`fmgcam: the results cannot be printed: ${reasonOf(error)}`);
+  process.exitCode = 1;
 });
 
 export function print(text: string): void {

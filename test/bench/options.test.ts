@@ -41,7 +41,7 @@ describe('options of the benchmark', () => {
   });
 
   it.each<[string, string[], string]>([
-    ['no command', [], 'peers, kernels, cam, cold, memory'],
+    ['no command', [], 'peers, kernels, cam, metrics, cold, memory'],
     ['an unknown command', ['speed'], '"speed"'],
     ['two commands', ['peers', 'cam'], '"cam"'],
     ['an unknown option', ['peers', '--fast'], '--fast'],
