@@ -1,10 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { preprocess, squash } from '../src/index.ts';
 import { CLASS_NAMES, type Style } from './classes.ts';
 import { drawScene, type Scene, type SceneOptions, SIZE } from './scenes.ts';
-
-/** Of the photographs of ImageNet: what the preset `imagenet` normalises pictures with. */
-const MEAN = [0.485, 0.456, 0.406];
-const DEVIATION = [0.229, 0.224, 0.225];
 
 export interface Batch {
   /** [N, 3, SIZE, SIZE], normalised. */
@@ -26,15 +23,11 @@ export function drawBatch(first: number, size: number, options: SceneOptions): B
 }
 
 export function batchOf(scenes: readonly Scene[]): Batch {
-  const area = SIZE * SIZE;
-  const images = new Float32Array(scenes.length * 3 * area);
+  const images = new Float32Array(scenes.length * 3 * SIZE * SIZE);
   const targets = new Float32Array(scenes.length * CLASS_NAMES.length);
   for (const [n, { pixels, objects }] of scenes.entries()) {
-    for (let c = 0; c < 3; c++) {
-      const [scale, shift] = [1 / (255 * (DEVIATION[c] ?? 1)), (MEAN[c] ?? 0) / (DEVIATION[c] ?? 1)];
-      const plane = (3 * n + c) * area;
-      for (let i = 0; i < area; i++) images[plane + i] = (pixels[3 * i + c] ?? 0) * scale - shift;
-    }
+    const { input } = preprocess({ width: SIZE, height: SIZE, data: pixels }, squash(SIZE));
+    images.set(input, n * input.length);
     for (const object of objects) targets[n * CLASS_NAMES.length + object] = 1 / objects.length;
   }
   return { images, targets };

@@ -12,7 +12,7 @@ export const DISTRACTOR = 255;
 
 export interface Scene {
   /** RGB, row by row. */
-  readonly pixels: Uint8ClampedArray;
+  readonly pixels: Uint8Array;
   /** The class of each object. */
   readonly objects: readonly number[];
   /** For each pixel whose it is: 1 for the first object, 2 for the second, ...; the masks of all objects in one. */
@@ -67,7 +67,7 @@ export function drawScene(index: number, options: SceneOptions): Scene {
     stamp(canvas, owners, placement, objectColours(random, augment), random);
   }
   if (augment) retouch(canvas, random);
-  return { pixels: Uint8ClampedArray.from(canvas), objects, owners };
+  return { pixels: new Uint8Array(Uint8ClampedArray.from(canvas).buffer), objects, owners };
 }
 
 /** Distractors first, so that they lie behind; objects keep a distance that leaves most of each to be seen. */
