@@ -28,6 +28,11 @@ export interface SceneOptions {
   readonly distractors: number;
   /** Redraws icons and changes colours strongly, for training; else as the artist made them, in about their own colours. */
   readonly augment: boolean;
+  /**
+   * Of the first so many scenes some are easy, the later the fewer: one object alone, as its artist made it. A network
+   * that sees nothing but crowded and recoloured scenes takes long to find out what to look for.
+   */
+  readonly easing?: number;
 }
 
 /** Sides of an object by the number of objects. */
@@ -54,8 +59,10 @@ interface Placement {
 }
 
 /** Scene number `index` of a seed: always the same one, whatever was drawn before. */
-export function drawScene(index: number, options: SceneOptions): Scene {
-  const random = new Random(Math.imul(options.seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
+export function drawScene(index: number, { easing = 0, ...given }: SceneOptions): Scene {
+  const random = new Random(Math.imul(given.seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
+  const isEasy = index < easing && random.chance(1 - index / easing);
+  const options = isEasy ? { ...given, objects: 1, distractors: 0, augment: false } : given;
   const { augment } = options;
   const count = typeof options.objects === 'number' ? options.objects : random.weighted(options.objects) + 1;
   const objects = random.distinct(count, CLASS_NAMES.length);

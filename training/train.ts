@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import {
+  adamW,
   createDevice,
   initialise,
   serializeSafetensors,
-  sgd,
   Trainable,
   Trainer,
   tensor,
@@ -23,7 +23,7 @@ const { values: given } = parseArgs({
   options: {
     images: { type: 'string', default: '500000' },
     batch: { type: 'string', default: '32' },
-    rate: { type: 'string', default: '0.05' },
+    rate: { type: 'string', default: '0.001' },
     seed: { type: 'string', default: '1' },
     threads: { type: 'string' },
     out: { type: 'string', default: 'out/scenes' },
@@ -32,8 +32,10 @@ const { values: given } = parseArgs({
 });
 const [images, batchSize, seed] = [Number(given.images), Number(given.batch), Number(given.seed)];
 const steps = Math.floor(images / batchSize);
-const rateOf = warmUpCosine({ peak: Number(given.rate), warmUp: Math.min(500, Math.floor(steps / 10)), steps });
-const WEIGHT_DECAY = 5e-4;
+const rateOf = warmUpCosine({ peak: Number(given.rate), warmUp: Math.min(200, Math.floor(steps / 10)), steps });
+const WEIGHT_DECAY = 0.05;
+/** The share of the training in which some scenes are easy. */
+const EASING = 0.25;
 /** Of scenes with one object, two, three and four. */
 const OBJECTS = [0.45, 0.3, 0.15, 0.1];
 /** Seconds between lines of progress. */
@@ -51,7 +53,7 @@ const device = await createDevice('cpu', given.threads ? { threads: Number(given
 const module = buildNetwork();
 initialise(module, seed);
 const network = new Trainable(module, device);
-const trainer = new Trainer(network, sgd({ momentum: 0.9, nesterov: true, weightDecay: WEIGHT_DECAY }));
+const trainer = new Trainer(network, adamW({ weightDecay: WEIGHT_DECAY }));
 let log: LogLine[] = [];
 if (existsSync(paths.checkpoint)) {
   trainer.restore(readFileSync(paths.checkpoint), paths.checkpoint);
@@ -67,6 +69,7 @@ const loader = new BatchLoader({
   objects: OBJECTS,
   distractors: 0.3,
   augment: true,
+  easing: EASING * images,
 });
 
 let stopping = false;
