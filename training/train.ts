@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
   adamW,
@@ -85,6 +86,8 @@ let [reported, saved] = [began, began];
 let since = { steps: 0, loss: 0, correct: 0 };
 while (trainer.steps < steps && !stopping) {
   const result = await step();
+  // Signals are heard between steps.
+  await setImmediate();
   since = { steps: since.steps + 1, loss: since.loss + result.loss, correct: since.correct + result.correct };
   const now = performance.now();
   if (now - reported > 1000 * REPORT_EVERY || trainer.steps === steps) {
