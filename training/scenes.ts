@@ -3,6 +3,7 @@ import { CLASS_NAMES } from './classes.ts';
 import { type ColourJitter, type ColourMatrix, randomMatrix } from './colour.ts';
 import { Random } from './random.ts';
 import type { Artwork, Icon, Sprite } from './sprites.ts';
+import { type Placement, stamp } from './stamp.ts';
 
 /** Side of a scene in pixels. */
 export const SIZE = 96;
@@ -50,14 +51,6 @@ const STRONG: ColourJitter = { hue: 0.5, saturation: 1, brightness: 0.4 };
 const TRUE_COLOURS = 0.6;
 const REDRAWN = 0.45;
 
-interface Placement {
-  readonly sprite: Sprite;
-  readonly x: number;
-  readonly y: number;
-  readonly side: number;
-  readonly owner: number;
-}
-
 /** Scene number `index` of a seed: always the same one, whatever was drawn before. */
 export function drawScene(index: number, { easing = 0, ...given }: SceneOptions): Scene {
   const random = new Random(Math.imul(given.seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
@@ -71,7 +64,7 @@ export function drawScene(index: number, { easing = 0, ...given }: SceneOptions)
   paintBackground(canvas, SIZE, random);
   const owners = new Uint8Array(SIZE * SIZE);
   for (const placement of place(objects, options, random)) {
-    stamp(canvas, owners, placement, objectColours(random, augment), random);
+    stamp({ canvas, owners, size: SIZE }, placement, objectColours(random, augment), random);
   }
   if (augment) retouch(canvas, random);
   return { pixels: new Uint8Array(Uint8ClampedArray.from(canvas).buffer), objects, owners };
@@ -109,55 +102,6 @@ function spriteOf({ original, redrawn }: Icon, random: Random, augment: boolean)
 
 function objectColours(random: Random, augment: boolean): ColourMatrix {
   return randomMatrix(random, augment && !random.chance(TRUE_COLOURS) ? STRONG : MILD);
-}
-
-/** Lays a sprite over the canvas, turned, mirrored and somewhat out of shape, with its colours changed. */
-function stamp(
-  canvas: Float32Array,
-  owners: Uint8Array,
-  { sprite, x: cx, y: cy, side, owner }: Placement,
-  colours: ColourMatrix,
-  random: Random,
-): void {
-  const angle = random.uniform(-0.45, 0.45);
-  const stretch = random.uniform(0.85, 1.18);
-  const mirror = random.chance(0.5) ? -1 : 1;
-  // The smallest level that is at least as large as what it is to be.
-  const level = sprite.levels.findLast(({ size }) => size >= side) ?? sprite.levels[0];
-  if (!level) return;
-  const { size, pixels } = level;
-  const scale = size / side;
-  const [cos, sin] = [Math.cos(angle) * scale, Math.sin(angle) * scale];
-  const reach = Math.ceil(side * 0.85);
-  const [m0 = 0, m1 = 0, m2 = 0, m3 = 0, m4 = 0, m5 = 0, m6 = 0, m7 = 0, m8 = 0] = colours;
-  const [top, bottom] = [Math.max(0, Math.floor(cy - reach)), Math.min(SIZE, Math.ceil(cy + reach))];
-  const [left, right] = [Math.max(0, Math.floor(cx - reach)), Math.min(SIZE, Math.ceil(cx + reach))];
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
-      const [dx, dy] = [x + 0.5 - cx, y + 0.5 - cy];
-      const u = mirror * (cos * dx + sin * dy) * stretch + size / 2 - 0.5;
-      const v = (cos * dy - sin * dx) / stretch + size / 2 - 0.5;
-      const [u0, v0] = [Math.floor(u), Math.floor(v)];
-      if (u0 < 0 || v0 < 0 || u0 >= size - 1 || v0 >= size - 1) continue;
-      const [s, t] = [u - u0, v - v0];
-      const at = 4 * (v0 * size + u0);
-      const below = at + 4 * size;
-      const [w00, w01, w10, w11] = [(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t];
-      const sample = (c: number) =>
-        w00 * (pixels[at + c] ?? 0) +
-        w01 * (pixels[at + 4 + c] ?? 0) +
-        w10 * (pixels[below + c] ?? 0) +
-        w11 * (pixels[below + 4 + c] ?? 0);
-      const alpha = sample(3) / 255;
-      if (alpha === 0) continue;
-      const [r, g, b] = [sample(0), sample(1), sample(2)];
-      const to = 3 * (y * SIZE + x);
-      canvas[to] = (canvas[to] ?? 0) * (1 - alpha) + m0 * r + m1 * g + m2 * b;
-      canvas[to + 1] = (canvas[to + 1] ?? 0) * (1 - alpha) + m3 * r + m4 * g + m5 * b;
-      canvas[to + 2] = (canvas[to + 2] ?? 0) * (1 - alpha) + m6 * r + m7 * g + m8 * b;
-      if (alpha > 0.5) owners[y * SIZE + x] = owner;
-    }
-  }
 }
 
 /** What happens to a picture as a whole: grey, more or less contrast, grain. */

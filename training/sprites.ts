@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import { CLASSES, DISTRACTORS, type Style } from './classes.ts';
+import { halve, type Level, sample } from './level.ts';
 import { drawn, lineArt } from './styles.ts';
 
-/** A picture with transparency: premultiplied RGBA, square, at several sizes, each half the one before. */
+/** A picture at several sizes, each half the one before. */
 export interface Sprite {
-  readonly levels: readonly { readonly size: number; readonly pixels: Uint8ClampedArray }[];
+  readonly levels: readonly Level[];
 }
 
 /** An icon: as its artist made it, and redrawn in other ways. */
@@ -33,9 +34,10 @@ interface IconSet {
 /** What an icon is first rasterised to. */
 const RASTER = 144;
 /** Side of a sprite, and the margin around its motif, where an outline has room. */
-export const SPRITE = 96;
+const SPRITE = 96;
 const MARGIN = 5;
-const LEVELS = 3;
+/** Alpha below which a pixel does not count. */
+const FAINT = 8;
 
 const require = createRequire(import.meta.url);
 
@@ -59,72 +61,47 @@ function svgOf(set: IconSet, name: string): string | undefined {
   const icon = set.icons[name] ?? set.icons[set.aliases?.[name]?.parent ?? ''];
   if (!icon) return undefined;
   const { width = set.width ?? 16, height = set.height ?? 16, body } = icon;
-  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${width} ${height}">${body}</svg>`;
+  const side = Math.max(width, height);
+  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${side} ${side}">${body}</svg>`;
 }
 
 function iconOf(svg: string): Icon {
-  const rendered = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER } }).render();
-  const pixels = fit(rendered.pixels, rendered.width, rendered.height);
+  const { pixels: raster } = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER } }).render();
+  const pixels = fit({ size: RASTER, pixels: new Uint8ClampedArray(raster) });
   return { original: spriteOf(pixels), redrawn: [drawn(pixels), lineArt(pixels)].map(spriteOf) };
 }
 
 /** The motif without the empty space around it, in the middle of a sprite and as large as fits. */
-function fit(source: Uint8Array, width: number, height: number): Uint8ClampedArray {
-  let [left, top, right, bottom] = [width, height, 0, 0];
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if ((source[4 * (y * width + x) + 3] ?? 0) < 8) continue;
-      left = Math.min(left, x);
-      right = Math.max(right, x + 1);
-      top = Math.min(top, y);
-      bottom = Math.max(bottom, y + 1);
-    }
-  }
+function fit(level: Level): Uint8ClampedArray {
+  const { left, top, right, bottom } = motifOf(level);
   const scale = Math.max(right - left, bottom - top) / (SPRITE - 2 * MARGIN);
+  const along = (from: number, to: number, i: number) => (from + to) / 2 + (i + 0.5 - SPRITE / 2) * scale - 0.5;
   const result = new Uint8ClampedArray(4 * SPRITE * SPRITE);
+  const colour = new Float64Array(4);
   for (let y = 0; y < SPRITE; y++) {
     for (let x = 0; x < SPRITE; x++) {
-      // Where the middle of this pixel lies between the middles of four of the source.
-      const u = (left + right) / 2 + (x + 0.5 - SPRITE / 2) * scale - 0.5;
-      const v = (top + bottom) / 2 + (y + 0.5 - SPRITE / 2) * scale - 0.5;
-      const [u0, v0] = [Math.floor(u), Math.floor(v)];
-      for (let dy = 0; dy < 2; dy++) {
-        for (let dx = 0; dx < 2; dx++) {
-          const [su, sv] = [u0 + dx, v0 + dy];
-          if (su < 0 || sv < 0 || su >= width || sv >= height) continue;
-          const weight = (1 - Math.abs(u - su)) * (1 - Math.abs(v - sv));
-          for (let c = 0; c < 4; c++) {
-            result[4 * (y * SPRITE + x) + c] =
-              (result[4 * (y * SPRITE + x) + c] ?? 0) + weight * (source[4 * (sv * width + su) + c] ?? 0);
-          }
-        }
-      }
+      sample(level, along(left, right, x), along(top, bottom, y), colour);
+      result.set(colour, 4 * (y * SPRITE + x));
     }
   }
   return result;
 }
 
-function spriteOf(pixels: Uint8ClampedArray): Sprite {
-  const levels = [{ size: SPRITE, pixels }];
-  for (let level = 1; level < LEVELS; level++) levels.push(halve(levels[level - 1] ?? { size: 0, pixels }));
-  return { levels };
+/** The smallest rectangle around everything that is not quite transparent. */
+function motifOf({ size, pixels }: Level) {
+  let [left, top, right, bottom] = [size, size, 0, 0];
+  for (let i = 0; i < size * size; i++) {
+    if ((pixels[4 * i + 3] ?? 0) < FAINT) continue;
+    const [x, y] = [i % size, Math.floor(i / size)];
+    left = Math.min(left, x);
+    right = Math.max(right, x + 1);
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, y + 1);
+  }
+  return { left, top, right, bottom };
 }
 
-function halve({ size, pixels }: { readonly size: number; readonly pixels: Uint8ClampedArray }) {
-  const half = size / 2;
-  const result = new Uint8ClampedArray(4 * half * half);
-  for (let y = 0; y < half; y++) {
-    for (let x = 0; x < half; x++) {
-      for (let c = 0; c < 4; c++) {
-        const from = 4 * (2 * y * size + 2 * x) + c;
-        const sum =
-          (pixels[from] ?? 0) +
-          (pixels[from + 4] ?? 0) +
-          (pixels[from + 4 * size] ?? 0) +
-          (pixels[from + 4 * size + 4] ?? 0);
-        result[4 * (y * half + x) + c] = sum / 4;
-      }
-    }
-  }
-  return { size: half, pixels: result };
+function spriteOf(pixels: Uint8ClampedArray): Sprite {
+  const half = halve({ size: SPRITE, pixels });
+  return { levels: [{ size: SPRITE, pixels }, half, halve(half)] };
 }
