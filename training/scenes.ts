@@ -96,8 +96,8 @@ function place(
   return [...behind, ...placed];
 }
 
-function spriteOf({ original, redrawn }: Icon, random: Random, augment: boolean): Sprite {
-  return augment && random.chance(REDRAWN) ? random.pick(redrawn) : original;
+function spriteOf(icon: Icon, random: Random, augment: boolean): Sprite {
+  return icon.sprite(augment && random.chance(REDRAWN) ? random.pick(['drawn', 'lineArt'] as const) : 'original');
 }
 
 function objectColours(random: Random, augment: boolean): ColourMatrix {

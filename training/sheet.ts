@@ -19,9 +19,7 @@ const { values } = parseArgs({
 });
 const [columns, rows] = [Number(values.columns), Number(values.rows)];
 
-const began = performance.now();
 const artwork = loadArtwork(values.test ? TEST_STYLES : TRAINING_STYLES);
-console.log(`artwork: ${((performance.now() - began) / 1000).toFixed(1)} s`);
 const missing = artwork.classes.flatMap((icons, i) => (icons.length === 0 ? [CLASS_NAMES[i]] : []));
 if (missing.length > 0) console.log(`without an icon: ${missing.join(', ')}`);
 

@@ -10,10 +10,12 @@ export interface Sprite {
   readonly levels: readonly Level[];
 }
 
-/** An icon: as its artist made it, and redrawn in other ways. */
+/** As its artist made it, and redrawn. */
+const MANNERS = { original: (pixels: Uint8ClampedArray) => pixels, drawn, lineArt };
+export type Manner = keyof typeof MANNERS;
+
 export interface Icon {
-  readonly original: Sprite;
-  readonly redrawn: readonly Sprite[];
+  sprite(manner: Manner): Sprite;
 }
 
 export interface Artwork {
@@ -41,7 +43,7 @@ const FAINT = 8;
 
 const require = createRequire(import.meta.url);
 
-/** Rasterises all icons of these styles that the scenes need; it takes some seconds. */
+/** The icons of these styles that the scenes need; each is rasterised when it first appears. */
 export function loadArtwork(styles: readonly Style[]): Artwork {
   const sets = styles.map(
     (style): IconSet => JSON.parse(readFileSync(require.resolve(`@iconify-json/${style}/icons.json`), 'utf8')),
@@ -66,9 +68,21 @@ function svgOf(set: IconSet, name: string): string | undefined {
 }
 
 function iconOf(svg: string): Icon {
-  const { pixels: raster } = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER } }).render();
-  const pixels = fit({ size: RASTER, pixels: new Uint8ClampedArray(raster) });
-  return { original: spriteOf(pixels), redrawn: [drawn(pixels), lineArt(pixels)].map(spriteOf) };
+  let motif: Uint8ClampedArray | undefined;
+  const sprites = new Map<Manner, Sprite>();
+  return {
+    sprite(manner) {
+      motif ??= rasterise(svg);
+      const sprite = sprites.get(manner) ?? spriteOf(MANNERS[manner](motif));
+      sprites.set(manner, sprite);
+      return sprite;
+    },
+  };
+}
+
+function rasterise(svg: string): Uint8ClampedArray {
+  const { pixels } = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER } }).render();
+  return fit({ size: RASTER, pixels: new Uint8ClampedArray(pixels) });
 }
 
 /** The motif without the empty space around it, in the middle of a sprite and as large as fits. */

@@ -28,19 +28,22 @@ const { values: given } = parseArgs({
     seed: { type: 'string', default: '1' },
     threads: { type: 'string' },
     out: { type: 'string', default: 'out/scenes' },
-    'save-every': { type: 'string', default: '60' },
+    /** Stops after so many scenes, for a training in instalments. */
+    until: { type: 'string' },
   },
 });
 const [images, batchSize, seed] = [Number(given.images), Number(given.batch), Number(given.seed)];
 const steps = Math.floor(images / batchSize);
+const lastStep = given.until ? Math.min(steps, Math.floor(Number(given.until) / batchSize)) : steps;
 const rateOf = warmUpCosine({ peak: Number(given.rate), warmUp: Math.min(200, Math.floor(steps / 10)), steps });
 const WEIGHT_DECAY = 0.05;
 /** The share of the training in which some scenes are easy. */
 const EASING = 0.25;
 /** Of scenes with one object, two, three and four. */
 const OBJECTS = [0.45, 0.3, 0.15, 0.1];
-/** Seconds between lines of progress. */
+/** Seconds between lines of progress, and between checkpoints. */
 const REPORT_EVERY = 15;
+const SAVE_EVERY = 60;
 
 const paths = {
   checkpoint: `${given.out}/checkpoint.safetensors`,
@@ -84,17 +87,17 @@ const began = performance.now();
 const firstStep = trainer.steps;
 let [reported, saved] = [began, began];
 let since = { steps: 0, loss: 0, correct: 0 };
-while (trainer.steps < steps && !stopping) {
+while (trainer.steps < lastStep && !stopping) {
   const result = await step();
   // Signals are heard between steps.
   await setImmediate();
   since = { steps: since.steps + 1, loss: since.loss + result.loss, correct: since.correct + result.correct };
   const now = performance.now();
-  if (now - reported > 1000 * REPORT_EVERY || trainer.steps === steps) {
+  if (now - reported > 1000 * REPORT_EVERY || trainer.steps === lastStep) {
     report(now);
     reported = now;
   }
-  if (now - saved > 1000 * Number(given['save-every'])) {
+  if (now - saved > 1000 * SAVE_EVERY) {
     await save();
     saved = now;
   }

@@ -24,7 +24,8 @@ function iconOf(colour: readonly number[]): Icon {
   const sprite = (paint: (pixels: Uint8ClampedArray) => Uint8ClampedArray): Sprite => ({
     levels: [SPRITE, SPRITE / 2, SPRITE / 4].map((size) => ({ size, pixels: paint(disc(size, colour)) })),
   });
-  return { original: sprite((pixels) => pixels), redrawn: [sprite(drawn), sprite(lineArt)] };
+  const sprites = { original: sprite((pixels) => pixels), drawn: sprite(drawn), lineArt: sprite(lineArt) };
+  return { sprite: (manner) => sprites[manner] };
 }
 
 const artwork = {
