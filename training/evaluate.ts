@@ -6,6 +6,7 @@ import { confusionMatrix } from './charts.ts';
 import { CLASS_NAMES, TEST_STYLES, TRAINING_STYLES } from './classes.ts';
 import { writeWhole } from './files.ts';
 import { buildNetwork } from './network.ts';
+import { count, fraction } from './options.ts';
 import { drawScene, type Scene, type SceneOptions, SIZE } from './scenes.ts';
 import { loadArtwork } from './sprites.ts';
 
@@ -29,14 +30,14 @@ const BATCH = 50;
 const module = buildNetwork();
 const state = loadStateDict(readFileSync(given.weights), given.weights);
 module.loadValues(new Map([...state].map(([key, { data }]) => [key, { data: Float32Array.from(data) }])));
-const device = await createDevice('cpu', given.threads ? { threads: Number(given.threads) } : {});
+const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
 const options = {
   artwork: loadArtwork(given.seen ? TRAINING_STYLES : TEST_STYLES),
-  seed: Number(given.seed),
-  distractors: Number(given.distractors),
+  seed: count(given.seed, 'seed'),
+  distractors: fraction(given.distractors, 'distractors'),
   augment: false,
 };
-const count = Number(given.scenes);
+const total = count(given.scenes, 'scenes');
 
 const single = await rankings({ ...options, objects: 1 });
 const counts = CLASS_NAMES.map(() => CLASS_NAMES.map(() => 0));
@@ -46,15 +47,15 @@ for (const { scene, ranking } of single) {
   row[named] = (row[named] ?? 0) + 1;
 }
 const right = counts.reduce((sum, row, i) => sum + (row[i] ?? 0), 0);
-console.log(`one object, named first: ${percent(right, count)}`);
+console.log(`one object, named first: ${percent(right, total)}`);
 for (const [i, row] of counts.entries()) {
-  const total = row.reduce((a, b) => a + b, 0);
+  const scenes = row.reduce((a, b) => a + b, 0);
   const others = [...row.entries()]
     .filter(([j, wrong]) => j !== i && wrong > 0)
     .sort(([, a], [, b]) => b - a)
     .slice(0, 4)
     .map(([j, wrong]) => `${CLASS_NAMES[j]} ${wrong}`);
-  console.log(`  ${(CLASS_NAMES[i] ?? '').padEnd(12)} ${percent(row[i] ?? 0, total)}  ${others.join(', ')}`);
+  console.log(`  ${(CLASS_NAMES[i] ?? '').padEnd(12)} ${percent(row[i] ?? 0, scenes)}  ${others.join(', ')}`);
 }
 if (given.confusion) writeWhole(given.confusion, await confusionMatrix(CLASS_NAMES, counts));
 
@@ -64,15 +65,15 @@ const both = double.filter(({ scene, ranking }) =>
 );
 const one = double.filter(({ scene, ranking }) => scene.objects.includes(ranking[0] ?? -1));
 console.log(
-  `two objects, both in the top two: ${percent(both.length, count)}; one of them first: ${percent(one.length, count)}`,
+  `two objects, both in the top two: ${percent(both.length, total)}; one of them first: ${percent(one.length, total)}`,
 );
 device.destroy();
 
 /** Scenes, and the classes for each from the likeliest to the least likely. */
 async function rankings(options: SceneOptions): Promise<{ scene: Scene; ranking: number[] }[]> {
-  const scenes = Array.from({ length: count }, (_, i) => drawScene(i, options));
+  const scenes = Array.from({ length: total }, (_, i) => drawScene(i, options));
   const results: { scene: Scene; ranking: number[] }[] = [];
-  for (let i = 0; i < count; i += BATCH) {
+  for (let i = 0; i < total; i += BATCH) {
     const batch = scenes.slice(i, i + BATCH);
     const logits = await logitsOf(module, device, batch);
     for (const [n, scene] of batch.entries()) {

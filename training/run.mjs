@@ -19,6 +19,7 @@ if (!existsSync(`${folder}../dist/index.js`)) fail('dist/ is missing; run "npm r
 if (!existsSync(`${folder}node_modules`)) {
   fail('the artwork is missing; run "npm ci --prefix training --ignore-scripts" first');
 }
+const { FmgcamError } = await import('../dist/index.js');
 
 /** What is imported from src/ is the built library at run time. */
 const library = {
@@ -42,4 +43,4 @@ await build({
   plugins: [library],
 });
 process.argv = [process.argv[0], process.argv[1], ...rest];
-await import(`./dist/${program}.js`);
+await import(`./dist/${program}.js`).catch((error) => fail(error instanceof FmgcamError || error.code ? error.message : error.stack));

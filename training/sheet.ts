@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { encodePng } from '../src/index.ts';
 import { CLASS_NAMES, TEST_STYLES, TRAINING_STYLES } from './classes.ts';
+import { count } from './options.ts';
 import { DISTRACTOR, drawScene, SIZE } from './scenes.ts';
 import { loadArtwork } from './sprites.ts';
 
@@ -17,14 +18,14 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '5' },
   },
 });
-const [columns, rows] = [Number(values.columns), Number(values.rows)];
+const [columns, rows] = [count(values.columns, 'columns'), count(values.rows, 'rows')];
 
 const artwork = loadArtwork(values.test ? TEST_STYLES : TRAINING_STYLES);
 const missing = artwork.classes.flatMap((icons, i) => (icons.length === 0 ? [CLASS_NAMES[i]] : []));
 if (missing.length > 0) console.log(`without an icon: ${missing.join(', ')}`);
 
-const objects = values.objects ? Number(values.objects) : [4, 3, 2, 1];
-const options = { artwork, seed: Number(values.seed), objects, distractors: 0.3, augment: !values.test };
+const objects = values.objects ? count(values.objects, 'objects') : [4, 3, 2, 1];
+const options = { artwork, seed: count(values.seed, 'seed'), objects, distractors: 0.3, augment: !values.test };
 const [width, height] = [columns * SIZE, rows * SIZE * 1.5];
 const sheet = new Uint8Array(3 * width * height);
 const start = performance.now();

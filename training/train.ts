@@ -16,6 +16,7 @@ import { type LogLine, lossCurve } from './charts.ts';
 import { CLASS_NAMES, TRAINING_STYLES } from './classes.ts';
 import { writeWhole } from './files.ts';
 import { buildNetwork } from './network.ts';
+import { count, fraction } from './options.ts';
 import { SIZE } from './scenes.ts';
 
 /* `npm run train:scenes`: trains the network on scenes, from a seed, and goes on where it was stopped. */
@@ -32,10 +33,16 @@ const { values: given } = parseArgs({
     until: { type: 'string' },
   },
 });
-const [images, batchSize, seed] = [Number(given.images), Number(given.batch), Number(given.seed)];
+const images = count(given.images, 'images');
+const batchSize = count(given.batch, 'batch');
+const seed = count(given.seed, 'seed');
 const steps = Math.floor(images / batchSize);
-const lastStep = given.until ? Math.min(steps, Math.floor(Number(given.until) / batchSize)) : steps;
-const rateOf = warmUpCosine({ peak: Number(given.rate), warmUp: Math.min(200, Math.floor(steps / 10)), steps });
+const lastStep = given.until ? Math.min(steps, Math.floor(count(given.until, 'until') / batchSize)) : steps;
+const rateOf = warmUpCosine({
+  peak: fraction(given.rate, 'rate'),
+  warmUp: Math.min(200, Math.floor(steps / 10)),
+  steps,
+});
 const WEIGHT_DECAY = 0.05;
 /** The share of the training in which some scenes are easy. */
 const EASING = 0.25;
@@ -53,7 +60,7 @@ const paths = {
 };
 
 mkdirSync(given.out, { recursive: true });
-const device = await createDevice('cpu', given.threads ? { threads: Number(given.threads) } : {});
+const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
 const module = buildNetwork();
 initialise(module, seed);
 const network = new Trainable(module, device);

@@ -42,4 +42,17 @@ describe.skipIf(missing !== undefined)(missing ? `training (skipped: ${missing})
     expect(lines.filter((line) => line.startsWith('  '))).toHaveLength(30);
     expect(lines.at(-2)).toMatch(/^two objects, both in the top two: \d+\.\d % of 10; /);
   });
+
+  it.each([
+    [['paint'], 'say what to run: train, sheet, evaluate'],
+    [['train', '--images', 'many'], '--images many: give a whole number from 1'],
+    [['train', '--rate=-1'], '--rate -1: give a number from 0 to 1'],
+    [['train', '--images', '16', '--batch', '32'], 'a warm-up of 0 steps does not fit a training of 0'],
+    [['evaluate', '--weights', `${out}/none.safetensors`], 'no such file'],
+  ])('refuses %j', (args, message) => {
+    const { status, stderr } = spawnSync('node', [`${FOLDER}run.mjs`, ...args], { encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toContain(message);
+    expect(stderr).toMatch(/^training: /);
+  });
 });
