@@ -43,4 +43,6 @@ await build({
   plugins: [library],
 });
 process.argv = [process.argv[0], process.argv[1], ...rest];
-await import(`./dist/${program}.js`).catch((error) => fail(error instanceof FmgcamError || error.code ? error.message : error.stack));
+await import(`./dist/${program}.js`).catch((error) =>
+  fail(error instanceof FmgcamError || error.code ? error.message : error.stack),
+);
