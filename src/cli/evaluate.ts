@@ -23,6 +23,7 @@ import { DEFAULT_THRESHOLD } from '../metrics/localisation.ts';
 import { FILLS, type MetricSettings, RANKINGS, SCORES, TIE_RULES } from '../metrics/settings.ts';
 import { loadModel, type Model, requireLayer } from '../nn/model.ts';
 import { at } from '../tensor/shape.ts';
+import { cancellable } from './cancel.ts';
 import { read, requireFolderOf } from './files.ts';
 import { describeList, imagesOf, type ListedImage } from './image-list.ts';
 import {
@@ -31,6 +32,7 @@ import {
   deviceOption,
   fraction,
   jsonOption,
+  list,
   type ModelOptions,
   modelOption,
   precisionOption,
@@ -75,7 +77,7 @@ export function evaluateCommand(): Command {
     .option('--layer <name>', 'the layer to explain; the protocol decides when left out')
     .addOption(
       new Option('--method <list>', 'the first one is compared with the others')
-        .argParser((text) => text.split(',').map((name) => name.trim()))
+        .argParser(list)
         .default(['fm-g-cam', 'grad-cam'], 'fm-g-cam,grad-cam'),
     )
     .addOption(
@@ -107,10 +109,12 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--shards <n>', 'how many parts, where the job knows only its own').argParser(wholeNumber(1)))
     .requiredOption('--out <file>', 'results as JSON Lines; a run that was stopped goes on with them')
     .addOption(jsonOption())
-    .action(run);
+    .action((source: string, options: Options) =>
+      cancellable('the same command goes on where it stopped', (signal) => run(source, options, signal)),
+    );
 }
 
-async function run(source: string, options: Options): Promise<void> {
+async function run(source: string, options: Options, signal: AbortSignal): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
   const weights = await readWeights(options);
@@ -124,7 +128,7 @@ async function run(source: string, options: Options): Promise<void> {
     const device = await chooseDevice(options);
     try {
       const { batchSize } = options;
-      const scoring = { signal: stopSignal(), ...(batchSize !== undefined && { batchSize }) };
+      const scoring = { signal, ...(batchSize !== undefined && { batchSize }) };
       await evaluateAll(ofShard(images, shard), { folder, model, device, settings, scoring }, writer, seen);
     } finally {
       model.release(device);
@@ -196,16 +200,6 @@ async function readMasks(files: ListedImage['masks'], folder: string, photo: Rgb
     masks.set(index, mask);
   }
   return masks;
-}
-
-/** Aborted when somebody asks the process to end: between two forward passes, with the results whole and unlocked. */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () =>
-      controller.abort(new InputError(`stopped by ${signal}; the same command goes on where it stopped`)),
-    );
-  return controller.signal;
 }
 
 const REPORT_EVERY_MS = 5000;

@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FmgcamError, messageOf, UsageError } from '../errors.ts';
 import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
+import { Cancelled } from './cancel.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -12,7 +13,7 @@ import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
 import { reportCommand } from './report.ts';
 
-/** Exit status: 0 done, 1 failed, 2 wrong usage. */
+/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
@@ -70,8 +71,13 @@ try {
         : `unexpected ${error instanceof Error ? error.name : 'error'}: ${messageOf(error)}`,
     );
     if (process.env.FMGCAM_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    process.exitCode = error instanceof UsageError ? WRONG_USAGE : FAILED;
+    process.exitCode = exitCodeOf(error);
   }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Cancelled) return error.exitCode;
+  return error instanceof UsageError ? WRONG_USAGE : FAILED;
 }
 
 function complain(message: string): void {

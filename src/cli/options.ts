@@ -51,6 +51,19 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
   };
 }
 
+/** Parses a number above 0. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError('Use a number above 0.');
+  return value;
+}
+
+/** Parses entries that are separated by commas. */
+export function list(text: string): string[] {
+  return text.split(',').map((entry) => entry.trim());
+}
+
 /** Parses a number from 0 to 1. */
 export function fraction(text: string): number {
   const value = Number(text);

@@ -20,13 +20,13 @@ export interface OpenedDevice {
 export async function openDevice(choice: DeviceChoice = 'auto', options: CpuDeviceOptions = {}): Promise<OpenedDevice> {
   if (!DEVICE_CHOICES.includes(choice))
     throw new UsageError(`device "${choice}" is unknown; use ${DEVICE_CHOICES.join(', ')}`);
-  if (choice === 'cpu') return { device: new CpuDevice(options), reason: 'asked for' };
+  if (choice === 'cpu') return { device: startCpu(options), reason: 'asked for' };
   const search = await findAdapter();
   if (choice === 'webgpu') {
     if (!search.found) throw new DeviceError(`no WebGPU device: ${search.reason}; or use the device cpu`);
     return { device: await openAdapter(search), reason: 'asked for' };
   }
-  if (!search.found) return { device: new CpuDevice(options), reason: `no WebGPU adapter (${search.reason})` };
+  if (!search.found) return { device: startCpu(options), reason: `no WebGPU adapter (${search.reason})` };
   const { adapter, release } = search;
   const { description } = adapter.info;
   if (!isSoftware(adapter)) return { device: await openAdapter(search), reason: 'a hardware GPU' };
@@ -37,7 +37,15 @@ export async function openDevice(choice: DeviceChoice = 'auto', options: CpuDevi
     return { device: await openAdapter(search), reason };
   }
   release();
+  cpu.start();
   return { device: cpu, reason: `no hardware GPU, and the CPU device outruns ${description}` };
+}
+
+/** Threads take a moment to start, in which a caller can read weights. */
+function startCpu(options: CpuDeviceOptions): CpuDevice {
+  const device = new CpuDevice(options);
+  device.start();
+  return device;
 }
 
 /** `openDevice` for those who do not ask for the reason. */

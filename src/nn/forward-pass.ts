@@ -2,7 +2,7 @@ import { tidy } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Module } from './module.ts';
 
-/** Is shown the output of an observed module and returns what the network goes on with: the same values. */
+/** Is shown the output of an observed module and returns what the network goes on with: the same values, or others of the same shape. */
 export type Observer = (output: Tensor) => Tensor;
 
 /**

@@ -12,6 +12,7 @@ import {
   multiplyAdd,
   multiplyAddRelu,
   relu,
+  reshape,
 } from '../kernels/index.ts';
 import { applyConstant } from '../kernels/op.ts';
 import { pointwiseDefinition } from '../kernels/pointwise/index.ts';
@@ -180,6 +181,13 @@ export class AdaptiveAvgPool2d extends Module {
   }
 }
 
+/** `torch.nn.Flatten`: all axes but the first become one. */
+export class Flatten extends Module {
+  forward(x: Tensor): Tensor {
+    return reshape(x, [at(x.shape, 0), -1]);
+  }
+}
+
 /** `torch.nn.Linear`. */
 export class Linear extends Module {
   readonly weight: Parameter;
@@ -210,12 +218,12 @@ export class Sequential extends Module {
     return this.#children;
   }
 
+  override sequence(): readonly Module[] {
+    return this.#children.map(([, child]) => child);
+  }
+
   forward(x: Tensor, pass: ForwardPass): Tensor {
-    return chain(
-      pass,
-      x,
-      this.#children.map(([, child]) => child),
-    );
+    return chain(pass, x, this.sequence());
   }
 }
 

@@ -167,7 +167,7 @@ describeShared('evaluate', () => {
       while (child.exitCode === null && !(existsSync(out) && lines(out).length > 2))
         await new Promise((r) => setTimeout(r, 2));
       child.kill('SIGTERM');
-      expect(await ended).toBe(1);
+      expect(await ended).toBe(143);
       expect(stderr.trimEnd().split('\n').at(-1)).toBe(
         'fmgcam: stopped by SIGTERM; the same command goes on where it stopped',
       );

@@ -2,6 +2,7 @@ import type { TensorSpec } from '../../tensor/layout.ts';
 import { at } from '../../tensor/shape.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
+import { panelBytes, panelsOf } from '../matmul/gemm.ts';
 import { dims, type GatherConvolution } from './geometry.ts';
 import { type Phase, phases, reach } from './phases.ts';
 
@@ -102,4 +103,39 @@ export function placeWeight(
     rowStep: FLOAT * rowStride,
     columnStep: FLOAT * columnStride,
   };
+}
+
+/**
+ * The address of the weights of a phase as panels, wherever the weights lie: [group][panel][tap][row][8], or
+ * [group][panel][row][tap][8] where the taps of a row are read together.
+ */
+export function packWeight(
+  conv: GatherConvolution,
+  pair: Pick<PhasePair, 'down' | 'across'>,
+  weight: WasmOperand,
+  { run, workspace }: Engine,
+  innermost: 'row' | 'tap' = 'row',
+): number {
+  const { groups, columns } = conv;
+  const { first, group, columnStep, ...steps } = placeWeight(conv, pair, weight);
+  const down = { count: pair.down.taps.count, step: steps.down };
+  const across = { count: pair.across.taps.count, step: steps.across };
+  const row = { count: conv.rows, step: steps.rowStep };
+  const [outer, inner, last] = innermost === 'row' ? [down, across, row] : [row, down, across];
+  const layout = {
+    group,
+    outer: outer.count,
+    outerStep: outer.step,
+    inner: inner.count,
+    innerStep: inner.step,
+    rows: last.count,
+    rowStep: last.step,
+    columns,
+    columnStep,
+  };
+  const panels = groups * panelsOf(columns);
+  const bytes = panels * panelBytes(outer.count * inner.count * last.count);
+  return workspace.pack(weight, `panels ${groups} ${first} ${Object.values(layout)}`, bytes, (to) => {
+    run('packPanels', { panels: to, w: weight.address + first, ...layout }, panels);
+  });
 }

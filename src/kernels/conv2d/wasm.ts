@@ -1,9 +1,9 @@
-import type { Engine, WasmOperand } from '../cpu/wasm/call.ts';
-import { panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import type { Engine } from '../cpu/wasm/call.ts';
+import { runGemm } from '../matmul/gemm.ts';
 import { depthwiseWasm, isDepthwise } from './depthwise.ts';
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
-import { eachPhase, type PhasePair, placePhase, placeWeight } from './source.ts';
+import { eachPhase, packWeight, placePhase } from './source.ts';
 import { isWinograd, winogradWasm, winogradWins } from './winograd.ts';
 
 export type Algorithm = 'direct' | 'winograd';
@@ -13,16 +13,11 @@ export function gatherConvolutionWasm(
   conv: GatherConvolution,
   operands: GatherOperands,
   engine: Engine,
-  algorithm: Algorithm = choose(conv, operands, engine),
+  algorithm: Algorithm = !engine.exact && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct',
 ): void {
   if (isDepthwise(conv)) depthwiseWasm(conv, operands, engine);
   else if (algorithm === 'winograd' && isWinograd(conv)) winogradWasm(conv, operands, engine);
   else convolveDirectly(conv, operands, engine);
-}
-
-/** Weights that change would have to be transformed each time. */
-function choose(conv: GatherConvolution, { weight }: GatherOperands, { exact }: Engine): Algorithm {
-  return !exact && weight.storage?.constant === true && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct';
 }
 
 /** Each group's part of the source is laid apart, so that taps beside each other read values that follow each other. */
@@ -53,31 +48,4 @@ function convolveDirectly(conv: GatherConvolution, operands: GatherOperands, eng
     };
     runGemm(product, engine);
   }
-}
-
-/** The address of the weights of a phase as panels. They are read wherever they lie. */
-function packWeight(conv: GatherConvolution, pair: PhasePair, weight: WasmOperand, { run, workspace }: Engine): number {
-  const { groups, rows, columns } = conv;
-  const { down, across } = pair;
-  const products = down.taps.count * across.taps.count * rows;
-  const panels = groups * panelsOf(columns);
-  const { first, ...steps } = placeWeight(conv, pair, weight);
-  const layout = { ...steps, outer: down.taps.count, inner: across.taps.count, rows, columns };
-  const key = `panels ${groups} ${first} ${Object.values(layout)}`;
-  return workspace.pack(weight, key, panels * panelBytes(products), (to) => {
-    const job = {
-      panels: to,
-      w: weight.address + first,
-      group: layout.group,
-      outer: layout.outer,
-      outerStep: layout.down,
-      inner: layout.inner,
-      innerStep: layout.across,
-      rows,
-      rowStep: layout.rowStep,
-      columns,
-      columnStep: layout.columnStep,
-    };
-    run('packPanels', job, panels);
-  });
 }

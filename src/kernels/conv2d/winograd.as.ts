@@ -4,11 +4,15 @@
  *
  *   y = A^T [ sum over channels of (G g G^T) . (B^T d B) ] A,   with d the 6 x 6 values below a tile of y
  *
- * The weights G g G^T are made once. B^T d B of all tiles are 36 matrices of tiles by channels, which `gemm` multiplies.
- * Channels are done four at a time. All distances are in bytes.
+ * The points of interpolation are 0, 1, -1, 2, -2 and infinity. Lagrange's divisors 4, -6, -6, 24, 24 and 1 stand in A, where
+ * they cost least.
+ *
+ * B^T d B of a block of tiles are 36 matrices of tiles by channels. The weights G g G^T are four times as many as g, so that
+ * they are made anew for each block, a few columns at a time, and stay in a cache until they are multiplied: that takes less
+ * time than to read them from memory. Channels are done four at a time. All distances are in bytes.
  */
-import { VECTOR } from '../core/vector.as';
-import { COLUMNS } from '../matmul/gemm.as';
+import { multiplyAdd, VECTOR } from '../core/vector.as';
+import { COLUMNS, multiplyTiles, PIXELS, ROW } from '../matmul/gemm.as';
 
 /** Pixels of a tile of the result, and of what it is computed from, along an axis. */
 const TILE: usize = 4;
@@ -18,22 +22,6 @@ const WINDOW: usize = 6;
 @inline
 function times(a: v128, factor: f32): v128 {
   return f32x4.mul(a, f32x4.splat(factor));
-}
-
-/** Weights g0, g1, g2 become G g: six vectors, `step` apart. */
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function transformWeights(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
-  const outer = times(f32x4.add(g0, g2), -1.0 / 6);
-  const middle = times(g1, 1.0 / 6);
-  const far = f32x4.add(times(g0, 1.0 / 24), times(g2, 1.0 / 6));
-  const half = times(g1, 1.0 / 12);
-  v128.store(to, times(g0, 0.25));
-  v128.store(to + step, f32x4.sub(outer, middle));
-  v128.store(to + 2 * step, f32x4.add(outer, middle));
-  v128.store(to + 3 * step, f32x4.add(far, half));
-  v128.store(to + 4 * step, f32x4.sub(far, half));
-  v128.store(to + 5 * step, g2);
 }
 
 /** Values at six addresses become B^T d: six vectors, `step` apart. */
@@ -66,72 +54,14 @@ function transformOutput(m: usize, from: usize, to: usize, step: usize): void {
   const m2 = v128.load(m + 2 * from);
   const m3 = v128.load(m + 3 * from);
   const m4 = v128.load(m + 4 * from);
-  const near = f32x4.add(m1, m2);
-  const nearOdd = f32x4.sub(m1, m2);
-  const far = f32x4.add(m3, m4);
-  const farOdd = f32x4.sub(m3, m4);
-  v128.store(to, f32x4.add(f32x4.add(v128.load(m), near), far));
-  v128.store(to + step, f32x4.add(nearOdd, times(farOdd, 2)));
+  const near = times(f32x4.add(m1, m2), -1.0 / 6);
+  const nearOdd = times(f32x4.sub(m1, m2), -1.0 / 6);
+  const far = times(f32x4.add(m3, m4), 1.0 / 24);
+  const farOdd = times(f32x4.sub(m3, m4), 1.0 / 12);
+  v128.store(to, f32x4.add(f32x4.add(times(v128.load(m), 0.25), near), far));
+  v128.store(to + step, f32x4.add(nearOdd, farOdd));
   v128.store(to + 2 * step, f32x4.add(near, times(far, 4)));
-  v128.store(to + 3 * step, f32x4.add(f32x4.add(nearOdd, times(farOdd, 8)), v128.load(m + 5 * from)));
-}
-
-// @ts-ignore: a decorator of AssemblyScript
-@unmanaged
-class WinogradWeights {
-  w: usize;
-  /** From tap to tap, downwards and to the right. */
-  down: usize;
-  across: usize;
-  rows: usize;
-  rowStep: usize;
-  /** A multiple of 4. */
-  columns: usize;
-  columnStep: usize;
-  /** 36 matrices as panels: [6][6][panel][r][8]. */
-  panels: usize;
-  matrix: usize;
-}
-
-/** Four values, `step` apart. */
-// @ts-ignore: a decorator of AssemblyScript
-@inline
-function gather(at: usize, step: usize): v128 {
-  let values = v128.load32_zero(at);
-  values = v128.load_lane<f32>(at + step, values, 1);
-  values = v128.load_lane<f32>(at + 2 * step, values, 2);
-  return v128.load_lane<f32>(at + 3 * step, values, 3);
-}
-
-/** Panels `begin` to `end` of each matrix. */
-export function winogradWeights(job: usize, begin: usize, end: usize, scratch: usize): void {
-  const weights = changetype<WinogradWeights>(job);
-  const across = weights.across;
-  const down = weights.down;
-  const step = weights.columnStep;
-  for (let panel = begin; panel < end; panel++) {
-    for (let r: usize = 0; r < weights.rows; r++) {
-      const to = weights.panels + (panel * weights.rows + r) * 4 * COLUMNS;
-      for (let c: usize = 0; c < COLUMNS; c += 4) {
-        const column = panel * COLUMNS + c;
-        const filled = column < weights.columns;
-        const g = weights.w + r * weights.rowStep + (filled ? column : 0) * step;
-        for (let j: usize = 0; j < 3; j++) {
-          const at = g + j * across;
-          const to = scratch + j * VECTOR;
-          transformWeights(gather(at, step), gather(at + down, step), gather(at + 2 * down, step), to, 3 * VECTOR);
-        }
-        for (let i: usize = 0; i < WINDOW; i++) {
-          const row = scratch + i * 3 * VECTOR;
-          const zero = f32x4.splat(0);
-          const g0 = filled ? v128.load(row) : zero;
-          const g1 = filled ? v128.load(row, VECTOR) : zero;
-          const g2 = filled ? v128.load(row, 2 * VECTOR) : zero;
-          transformWeights(g0, g1, g2, to + i * WINDOW * weights.matrix + 4 * c, weights.matrix);
-        }
-      }
-    }
-  }
+  v128.store(to + 3 * step, f32x4.add(f32x4.add(nearOdd, times(farOdd, 4)), v128.load(m + 5 * from)));
 }
 
 /** Tiles of the result lie in rows and columns over each image; a block of them is transformed at a time. */
@@ -216,17 +146,26 @@ function locateWindow(input: WinogradInput, tile: usize, zeros: usize, addresses
 
 // @ts-ignore: a decorator of AssemblyScript
 @unmanaged
-class WinogradOutput {
-  /** [6][6][tile][channel] */
+class WinogradProduct {
+  /** B^T d B: [6][6][tile][channel] */
   matrices: usize;
   matrix: usize;
+  /** Channels of x. */
+  rows: usize;
+  /** The weights: [panel][channel][3][3][8]. */
+  panels: usize;
+  /** Channels of y, a multiple of 4. */
+  columns: usize;
+  /** A unit is a range of panels. */
+  unitPanels: usize;
+  /** Of the block, and the first of it. */
+  tiles: usize;
+  firstTile: usize;
+  tileRows: usize;
+  tileColumns: usize;
   y: usize;
   height: usize;
   width: usize;
-  pixel: usize;
-  tileRows: usize;
-  tileColumns: usize;
-  firstTile: usize;
   /** 0 where there is none. */
   bias: usize;
   /** 0 where there is none; it lies as y does. */
@@ -234,36 +173,132 @@ class WinogradOutput {
   relu: usize;
 }
 
-/** Tiles `begin` to `end` of the block. */
-export function winogradOutput(job: usize, begin: usize, end: usize, scratch: usize): void {
-  const output = changetype<WinogradOutput>(job);
-  const pixel = output.pixel;
-  const line = output.width * pixel;
-  const half = scratch;
-  const row = half + VECTOR * WINDOW * TILE;
-  const least = f32x4.splat(output.relu ? 0 : -Infinity);
-  for (let tile = begin; tile < end; tile++) {
-    const place = output.firstTile + tile;
-    const tileRow = place / output.tileColumns;
-    const top = (tileRow % output.tileRows) * TILE;
-    const left = (place % output.tileColumns) * TILE;
-    const height = min(TILE, output.height - top);
-    const width = min(TILE, output.width - left);
-    const first = ((tileRow / output.tileRows) * output.height + top) * line + left * pixel;
-    const from = output.matrices + tile * pixel;
-    for (let c: usize = 0; c < pixel; c += VECTOR) {
-      const bias = output.bias ? v128.load(output.bias + c) : f32x4.splat(0);
+/** Units `begin` to `end`; `scratch` takes 36 matrices of sums, six of weights, and where tiles lie. */
+export function winogradProduct(job: usize, begin: usize, end: usize, scratch: usize): void {
+  const product = changetype<WinogradProduct>(job);
+  const all = (product.columns + COLUMNS - 1) / COLUMNS;
+  const table = 4 * (product.tiles + PIXELS);
+  const sources = scratch + VECTOR * (WINDOW + 1) * TILE;
+  const targets = sources + table;
+  const weights = targets + table;
+  for (let unit = begin; unit < end; unit++) {
+    const panel = unit * product.unitPanels;
+    const panels = min(product.unitPanels, all - panel);
+    const matrix = (panels * product.rows * ROW) | 64;
+    const sum = product.tiles * panels * ROW;
+    const sums = weights + WINDOW * matrix;
+    for (let p: usize = 0; p < product.tiles + PIXELS; p++) {
+      const tile = min(p, product.tiles - 1);
+      store<u32>(sources + 4 * p, <u32>(tile * product.rows * 4));
+      store<u32>(targets + 4 * p, <u32>(tile * panels * ROW));
+    }
+    for (let i: usize = 0; i < WINDOW; i++) {
+      for (let p: usize = 0; p < panels; p++) {
+        transformWeights(product, panel + p, i, weights + p * product.rows * ROW, matrix);
+      }
       for (let j: usize = 0; j < WINDOW; j++) {
-        transformOutput(from + j * output.matrix + c, WINDOW * output.matrix, half + j * VECTOR, WINDOW * VECTOR);
+        const m = i * WINDOW + j;
+        multiplyMatrix(product, product.matrices + m * product.matrix, weights + j * matrix, panels, sums + m * sum, sources, targets);
+      }
+    }
+    const left = panel * COLUMNS;
+    storeTiles(product, sums, panels, left, min(left + panels * COLUMNS, product.columns), scratch);
+  }
+}
+
+/** Row i of G g G^T, as six matrices of a panel. Row i of G is 1, p, p^2 for the point p; at infinity 0, 0, 1. */
+function transformWeights(product: WinogradProduct, panel: usize, i: usize, to: usize, step: usize): void {
+  const point: f32 = i == 1 ? 1 : i == 2 ? -1 : i == 3 ? 2 : i == 4 ? -2 : 0;
+  const first = f32x4.splat(i == 5 ? 0 : 1);
+  const second = f32x4.splat(point);
+  const third = f32x4.splat(i == 5 ? 1 : point * point);
+  const four = f32x4.splat(4);
+  let g = product.panels + panel * product.rows * 9 * ROW;
+  for (const end = to + product.rows * ROW; to < end; to += ROW) {
+    for (let half: usize = 0; half < ROW; half += VECTOR) {
+      const at = g + half;
+      const g0 = combine(at, first, second, third);
+      const g1 = combine(at + ROW, first, second, third);
+      const g2 = combine(at + 2 * ROW, first, second, third);
+      const even = f32x4.add(g0, g2);
+      const evenFar = multiplyAdd(g2, four, g0);
+      const oddFar = f32x4.add(g1, g1);
+      const target = to + half;
+      v128.store(target, g0);
+      v128.store(target + step, f32x4.add(even, g1));
+      v128.store(target + 2 * step, f32x4.sub(even, g1));
+      v128.store(target + 3 * step, f32x4.add(evenFar, oddFar));
+      v128.store(target + 4 * step, f32x4.sub(evenFar, oddFar));
+      v128.store(target + 5 * step, g2);
+    }
+    g += 9 * ROW;
+  }
+}
+
+/** The sum of a column of g with these factors. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function combine(g: usize, first: v128, second: v128, third: v128): v128 {
+  const sum = multiplyAdd(v128.load(g, 3 * ROW), second, f32x4.mul(v128.load(g), first));
+  return multiplyAdd(v128.load(g, 6 * ROW), third, sum);
+}
+
+/** sums[tile, column] = sum over channels of x[tile, channel] w[channel, column], for all tiles of the block. */
+// @ts-ignore: a decorator of AssemblyScript
+@inline
+function multiplyMatrix(
+  product: WinogradProduct,
+  x: usize,
+  w: usize,
+  panels: usize,
+  sums: usize,
+  sources: usize,
+  targets: usize,
+): void {
+  const pieces = (product.tiles + PIXELS - 1) / PIXELS;
+  for (let piece: usize = 0; piece < pieces; piece++) {
+    const p = (product.tiles * piece) / pieces;
+    const height = (product.tiles * (piece + 1)) / pieces - p;
+    multiplyTiles(height, sources + 4 * p, targets + 4 * p, x, 1, 0, 1, 0, product.rows, w, panels, sums, 0, 0, false);
+  }
+}
+
+/** Channels `left` to `right` of y: A^T m A of the sums [6][6][tile][panel][8]. */
+function storeTiles(
+  product: WinogradProduct,
+  sums: usize,
+  panels: usize,
+  left: usize,
+  right: usize,
+  half: usize,
+): void {
+  const pixel = 4 * product.columns;
+  const line = product.width * pixel;
+  const matrix = product.tiles * panels * ROW;
+  const row = half + VECTOR * WINDOW * TILE;
+  const least = f32x4.splat(product.relu ? 0 : -Infinity);
+  for (let tile: usize = 0; tile < product.tiles; tile++) {
+    const place = product.firstTile + tile;
+    const tileRow = place / product.tileColumns;
+    const top = (tileRow % product.tileRows) * TILE;
+    const side = (place % product.tileColumns) * TILE;
+    const height = min(TILE, product.height - top);
+    const width = min(TILE, product.width - side);
+    const first = ((tileRow / product.tileRows) * product.height + top) * line + side * pixel;
+    for (let c = 4 * left; c < 4 * right; c += VECTOR) {
+      const from = sums + tile * panels * ROW + (c - 4 * left);
+      const bias = product.bias ? v128.load(product.bias + c) : f32x4.splat(0);
+      for (let j: usize = 0; j < WINDOW; j++) {
+        transformOutput(from + j * matrix, WINDOW * matrix, half + j * VECTOR, WINDOW * VECTOR);
       }
       for (let i: usize = 0; i < height; i++) {
         transformOutput(half + i * WINDOW * VECTOR, VECTOR, row, VECTOR);
         const to = first + i * line + c;
         for (let j: usize = 0; j < width; j++) {
           let value = f32x4.add(v128.load(row + j * VECTOR), bias);
-          if (output.residual) value = f32x4.add(value, v128.load(output.residual + to + j * pixel));
+          if (product.residual) value = f32x4.add(value, v128.load(product.residual + to + j * pixel));
           // Lets a NaN come through: it is not less.
-          v128.store(output.y + to + j * pixel, f32x4.pmax(value, least));
+          v128.store(product.y + to + j * pixel, f32x4.pmax(value, least));
         }
       }
     }

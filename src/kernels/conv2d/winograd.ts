@@ -1,16 +1,28 @@
-import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
-import { panelBytes, panelsOf, runGemm } from '../matmul/gemm.ts';
+import { SCRATCH_BYTES } from '../cpu/wasm/kernels.ts';
+import { panelBytes, panelsOf } from '../matmul/gemm.ts';
 import type { GatherConvolution } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
-import { type Phase, phases } from './phases.ts';
-import { placeWeight } from './source.ts';
+import { phases } from './phases.ts';
+import { packWeight } from './source.ts';
 
-/** Pixels of a tile of the result along an axis, see winograd.as.ts. */
+/** Pixels of a tile of the result along an axis, and of what it is computed from, see winograd.as.ts. */
 const TILE = 4;
-const MATRICES = 36;
-/** Bytes of the matrices of a block of tiles, which a second-level cache keeps for the most part. */
-const BLOCK_BYTES = 3 << 19;
+const WINDOW = 6;
+const MATRICES = WINDOW * WINDOW;
+/** Bytes of the matrices of a block of tiles, which a cache keeps. */
+const BLOCK_BYTES = 3 << 20;
+/** Bytes of the matrices of weights of a unit, which a first-level cache keeps, where it takes several panels. */
+const W_BYTES = 1 << 15;
+/** Units that threads may share. */
+const UNITS = 4;
+/** Tables of a tile, and the sums of a tile and a panel, in the scratch memory. */
+const TABLE_BYTES = 2 * FLOAT;
+const SUM_BYTES = panelBytes(MATRICES);
+/** What the scratch memory has room for, apart from the rest that is of the same size for all. */
+const ROOM = SCRATCH_BYTES - 1024;
+/** With more there is little room for tiles. */
+const MOST_ROWS = 2048;
 
 /** Whether `winogradWasm` can do this one. */
 export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: GatherConvolution): boolean {
@@ -22,15 +34,9 @@ export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: 
   );
 }
 
-/** Weights of 128 by 128 channels; those of ResNet-50's later stages would take 42 MB more, of 102. */
-const MOST_WEIGHTS = 128 * 128;
-
-/**
- * Whether that is worth it. It is faster from 16 channels on; but the transformed weights take four times the memory, which
- * has to be filled before a first run, and they are most of the traffic where there are few pixels.
- */
+/** Whether that is worth it: from 16 channels on, where tiles fill the matrices. */
 export function winogradWins({ batch, rows, columns, target }: GatherConvolution): boolean {
-  return Math.min(rows, columns) >= 16 && rows * columns <= MOST_WEIGHTS && batch * target[0] * target[1] >= 14 * 14;
+  return Math.min(rows, columns) >= 16 && rows <= MOST_ROWS && batch * target[0] * target[1] >= 7 * 7;
 }
 
 /** 3x3 convolutions and input gradients as `winograd.as.ts` describes. */
@@ -40,14 +46,14 @@ export function winogradWasm(conv: GatherConvolution, operands: GatherOperands, 
   const { run, workspace } = engine;
   const [[down], [across]] = [phases(conv, 0), phases(conv, 1)];
   if (!down || !across) return;
-  const panels = packWeight(conv, down, across, operands.weight, engine);
+  const panels = packWeight(conv, { down, across }, operands.weight, engine, 'tap');
 
   const [tileRows, tileColumns] = [Math.ceil(target[0] / TILE), Math.ceil(target[1] / TILE)];
   const tiles = batch * tileRows * tileColumns;
-  const blocks = Math.ceil((tiles * MATRICES * FLOAT * (rows + columns)) / BLOCK_BYTES);
-  const block = Math.ceil(tiles / blocks);
-  const [inputs, inputMatrix] = matrices(block, rows, workspace);
-  const [outputs, outputMatrix] = matrices(block, columns, workspace);
+  const block = blockOf(tiles, rows);
+  const matrix = matrixBytes(block, rows);
+  const matrices = workspace.allocate(MATRICES * matrix);
+  const unitPanels = panelsOfUnit(block, rows, columns);
   for (let firstTile = 0; firstTile < tiles; firstTile += block) {
     const count = Math.min(block, tiles - firstTile);
     const input = {
@@ -60,75 +66,57 @@ export function winogradWasm(conv: GatherConvolution, operands: GatherOperands, 
       tileRows,
       tileColumns,
       firstTile,
-      matrices: inputs,
-      matrix: inputMatrix,
+      matrices,
+      matrix,
     };
     run('winogradInput', input, count);
-    const row = { image: 0, row: 0 };
-    runGemm(
-      {
-        groups: MATRICES,
-        x: { address: inputs, group: inputMatrix, column: FLOAT * rows, ...row },
-        y: { address: outputs, group: outputMatrix, column: FLOAT * columns, ...row },
-        ...{ height: 1, width: count, pixels: count },
-        ...{ outer: 1, outerStep: 0, inner: 1, innerStep: 0, length: rows },
-        panels,
-        columns,
-      },
-      engine,
-    );
-    const output = {
-      matrices: outputs,
-      matrix: outputMatrix,
+    const product = {
+      matrices,
+      matrix,
+      rows,
+      panels,
+      columns,
+      unitPanels,
+      tiles: count,
+      firstTile,
+      tileRows,
+      tileColumns,
       y: y.address,
       height: target[0],
       width: target[1],
-      pixel: FLOAT * columns,
-      tileRows,
-      tileColumns,
-      firstTile,
       bias: bias?.address ?? 0,
       residual: residual?.address ?? 0,
       relu: Number(relu),
     };
-    run('winogradOutput', output, count);
+    run('winogradProduct', product, Math.ceil(panelsOf(columns) / unitPanels));
   }
 }
 
-/**
- * Room for the matrices of a block of tiles, and the distance between them in bytes. It is an odd number of cache lines, so
- * that the 36 vectors of a tile, which are written together, do not fight for the same few places of the cache.
- */
-function matrices(tiles: number, channels: number, workspace: Engine['workspace']) {
-  const LINE = 64;
-  const matrix = LINE * (Math.ceil((FLOAT * tiles * channels) / LINE) | 1);
-  return [workspace.allocate(MATRICES * matrix), matrix] as const;
+/** Tiles of a block: blocks are of nearly equal size. */
+function blockOf(tiles: number, rows: number): number {
+  const most = Math.min(
+    BLOCK_BYTES / (MATRICES * FLOAT * rows),
+    (ROOM - weightBytes(rows)) / (SUM_BYTES + TABLE_BYTES),
+  );
+  return Math.ceil(tiles / Math.ceil(tiles / most));
 }
 
-function packWeight(
-  conv: GatherConvolution,
-  down: Phase,
-  across: Phase,
-  weight: WasmOperand,
-  { run, workspace }: Engine,
-): number {
-  const { rows, columns } = conv;
-  const panels = panelsOf(columns);
-  const matrix = panels * panelBytes(rows);
-  const { first, ...steps } = placeWeight(conv, { down, across }, weight);
-  const key = `winograd ${first} ${rows} ${columns} ${Object.values(steps)}`;
-  return workspace.pack(weight, key, MATRICES * matrix, (to) => {
-    const job = {
-      w: weight.address + first,
-      down: steps.down,
-      across: steps.across,
-      rows,
-      rowStep: steps.rowStep,
-      columns,
-      columnStep: steps.columnStep,
-      panels: to,
-      matrix,
-    };
-    run('winogradWeights', job, panels);
-  });
+function panelsOfUnit(block: number, rows: number, columns: number): number {
+  const weights = weightBytes(rows);
+  const most = (ROOM - TABLE_BYTES * block) / (weights + SUM_BYTES * block);
+  return Math.max(1, Math.floor(Math.min(most, W_BYTES / weights, panelsOf(columns) / UNITS)));
+}
+
+/** Bytes of the matrices of weights of a panel that are made at a time. */
+function weightBytes(rows: number): number {
+  return WINDOW * panelBytes(rows);
+}
+
+/**
+ * The distance between the matrices of a block of tiles. It is an odd number of cache lines, so that the 36 vectors of a
+ * tile, which are written together, do not fight for the same few places of the cache.
+ */
+function matrixBytes(tiles: number, channels: number): number {
+  const LINE = 64;
+  return LINE * (Math.ceil((FLOAT * tiles * channels) / LINE) | 1);
 }

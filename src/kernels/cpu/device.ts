@@ -53,6 +53,11 @@ export class CpuDevice implements Device {
     return this.#pool?.threads ?? 1;
   }
 
+  /** Starts the threads now, so that the first work worth sharing does not wait for them. */
+  start(): void {
+    this.#pool?.start();
+  }
+
   get destroyed(): boolean {
     return this.#heap === undefined;
   }
@@ -111,7 +116,7 @@ export class CpuDevice implements Device {
     try {
       const exact = this.precision === 'exact';
       const run = (name: KernelName, job: Job, units: number) =>
-        pool.run(name, workspace.write(Int32Array.from(Object.values(job))), units);
+        pool.run(name, workspace.write(new Int32Array(Object.values(job))), units);
       return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, run, workspace, exact });
     } finally {
       workspace.release();

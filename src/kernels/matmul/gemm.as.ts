@@ -12,7 +12,7 @@ import { narrow, upper } from '../core/double.as';
 import { VECTOR } from '../core/vector.as';
 
 /** Pixels of a tile: with more, the sums and what a step loads do not fit into the 16 registers of x86. */
-const PIXELS: usize = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
+export const PIXELS: usize = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
 /** Columns of a panel and of a tile. */
 export const COLUMNS: usize = 8;
 /** Bytes of a row of a panel. */
@@ -153,7 +153,7 @@ function multiplyRows(
  */
 // @ts-ignore: a decorator of AssemblyScript
 @inline
-function multiplyTiles(
+export function multiplyTiles(
   height: usize,
   sources: usize,
   targets: usize,
@@ -172,6 +172,7 @@ function multiplyTiles(
 ): void {
   if (ASC_FEATURE_RELAXED_SIMD) {
     if (height == 6) tiles6(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
+    else if (height < 5) tiles4(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
     else tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
   } else {
     if (height == 5) tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);

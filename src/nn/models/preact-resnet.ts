@@ -7,6 +7,7 @@ import {
   Conv2d,
   chain,
   convNorm,
+  Flatten,
   Linear,
   MaxPool2d,
   normRelu,
@@ -102,6 +103,11 @@ export class PreActResNet extends Module {
     const channels = 512 * block.expansion;
     this.bn = new BatchNorm2d(channels);
     this.fc = new Linear(channels, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
+    return [this.conv1, this.maxpool, ...stages, this.bn, this.relu, this.avgpool, new Flatten(), this.fc];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {

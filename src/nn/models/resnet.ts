@@ -7,6 +7,7 @@ import {
   Conv2d,
   chain,
   convNorm,
+  Flatten,
   Linear,
   MaxPool2d,
   ReLU,
@@ -147,6 +148,11 @@ export class ResNet extends Module {
     super();
     ({ layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 } = stages(block, depths));
     this.fc = new Linear(512 * block.expansion, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
+    return [this.conv1, this.bn1, this.relu, this.maxpool, ...stages, this.avgpool, new Flatten(), this.fc];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {

@@ -134,6 +134,27 @@ describeBuilds('the convolutions', (pair, precision) => {
     );
   });
 
+  it.each([
+    { what: 'several blocks of tiles', channels: 512, out: 4, size: [28, 28] as [number, number] },
+    { what: 'units of several panels', channels: 8, out: 68, size: [13, 12] as [number, number] },
+  ])('agree with the TypeScript kernels by the algorithm of Winograd in $what', async ({ channels, out, size }) => {
+    const c: Convolution = {
+      ...{
+        batch: 1,
+        groups: 1,
+        channels,
+        out,
+        size,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+      },
+      ...{ bias: true, residual: true, relu: true, constant: true, algorithm: 'winograd' },
+    };
+    await expectAgreement(c, TOLERANCE.fast);
+  });
+
   it.each([2, 3])('sum the weight gradient over %i images in as many passes', async (batch) => {
     const c: Convolution = {
       ...{ batch, groups: 2, channels: 3, out: 5, size: [60, 60], kernel: [3, 2], stride: [1, 1] },

@@ -66,12 +66,17 @@ export class ThreadPool {
       kernel(job, 0, units, this.#scratch);
       return;
     }
-    this.#stops ??= this.#start();
+    this.start();
     const state = this.#state;
     publish(state, { kernel: this.#names.indexOf(name), job, units, chunks });
     work(state, this.#kernels, this.#scratch);
     this.#awaitOthers();
     if (Atomics.exchange(state, FAILED, 0) !== 0) throw new DeviceError(`the kernel ${name} failed on the CPU device`);
+  }
+
+  /** Starts the threads, if the first work worth sharing has not done so. */
+  start(): void {
+    if (!this.#alone) this.#stops ??= this.#start();
   }
 
   /** Stops the threads. */

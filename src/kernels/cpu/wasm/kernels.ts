@@ -26,8 +26,7 @@ export const KERNELS = [
   'softmax',
   'toPlanes',
   'winogradInput',
-  'winogradOutput',
-  'winogradWeights',
+  'winogradProduct',
   ...pointwiseNames,
 ] as const;
 export type KernelName = (typeof KERNELS)[number];
@@ -42,7 +41,7 @@ export type WasmKernel = (job: number, begin: number, end: number, scratch: numb
 export type WasmKernels = { readonly [Name in KernelName]: WasmKernel };
 
 /** What a kernel may use on the way, for each thread. */
-export const SCRATCH_BYTES = 1 << 18;
+export const SCRATCH_BYTES = 1 << 19;
 
 type Build = keyof typeof BUILDS;
 const BUILD_OF = { wasm: 'simd', 'wasm-relaxed': 'relaxedSimd' } as const;

@@ -2,7 +2,7 @@
 export { argmax } from '../../argmax/argmax.as';
 export { depthwise, depthwiseWeightGradient } from '../../conv2d/depthwise.as';
 export { packPanels, pad, toPlanes } from '../../conv2d/pack.as';
-export { winogradInput, winogradOutput, winogradWeights } from '../../conv2d/winograd.as';
+export { winogradInput, winogradProduct } from '../../conv2d/winograd.as';
 export { copy } from '../../copy/copy.as';
 export { gemm } from '../../matmul/gemm.as';
 export * from '../../pointwise/pointwise.as';
