@@ -5,6 +5,7 @@ import { cold } from './commands/cold.ts';
 import type { Findings } from './commands/findings.ts';
 import { kernels } from './commands/kernels.ts';
 import { memory } from './commands/memory.ts';
+import { methods } from './commands/methods.ts';
 import { metrics } from './commands/metrics.ts';
 import { peers } from './commands/peers.ts';
 import { thisMachine } from './machine.ts';
@@ -22,6 +23,7 @@ const COMMANDS: Record<CommandName, (options: Options) => Promise<Findings>> = {
   peers,
   kernels,
   cam,
+  methods,
   metrics,
   cold,
   memory,
