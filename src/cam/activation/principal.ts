@@ -14,8 +14,8 @@ import {
   where,
 } from '../../kernels/index.ts';
 import { Scope } from '../../tensor/scope.ts';
-import { at } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { dominantEigenvector } from './eigenvector.ts';
 
 /**
  * The first principal component of the pixels of each image, each pixel being a vector of C channels: the projection of
@@ -59,48 +59,4 @@ export async function firstComponent(x: Tensor, { centre = true } = {}): Promise
   } finally {
     scope.dispose();
   }
-}
-
-/** A step that changes the vector by less is the last one. */
-const CONVERGED = 1e-10;
-const MOST_STEPS = 2000;
-
-/**
- * The eigenvector with the largest eigenvalue of a symmetric, positive semi-definite matrix, by power iteration; it begins
- * at the column of the largest diagonal element, which no such vector is orthogonal to.
- */
-function dominantEigenvector(matrix: ArrayLike<number>, size: number): { vector: Float64Array; value: number } {
-  let start = 0;
-  for (let i = 1; i < size; i++) {
-    if (at(matrix, i * size + i) > at(matrix, start * size + start)) start = i;
-  }
-  let vector = Float64Array.from({ length: size }, (_, i) => at(matrix, i * size + start));
-  let value = normaliseInPlace(vector);
-  for (let step = 0; step < MOST_STEPS && value > 0; step++) {
-    const next = product(matrix, vector);
-    value = normaliseInPlace(next);
-    let change = 0;
-    for (let i = 0; i < size; i++) change += ((next[i] ?? 0) - (vector[i] ?? 0)) ** 2;
-    vector = next;
-    if (Math.sqrt(change) < CONVERGED) break;
-  }
-  return { vector, value };
-}
-
-function product(matrix: ArrayLike<number>, vector: Float64Array): Float64Array<ArrayBuffer> {
-  const size = vector.length;
-  const result = new Float64Array(size);
-  for (let i = 0; i < size; i++) {
-    let sum = 0;
-    for (let j = 0; j < size; j++) sum += (matrix[i * size + j] ?? 0) * (vector[j] ?? 0);
-    result[i] = sum;
-  }
-  return result;
-}
-
-/** Divides by the norm, unless it is zero, and returns it. */
-function normaliseInPlace(vector: Float64Array): number {
-  const norm = Math.hypot(...vector);
-  if (norm > 0) for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] ?? 0) / norm;
-  return norm;
 }
