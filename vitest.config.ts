@@ -8,6 +8,7 @@ const ON_DEVICES = [
   'test/nn/models/pytorch.test.ts',
   'test/cam/**/*.test.ts',
   'test/metrics/device/*.test.ts',
+  'test/training/pytorch.test.ts',
 ];
 
 /** What there is on WebGPU only. */

@@ -57,6 +57,16 @@ export function describe({ channels, out, kernel, stride, size }: Convolution): 
   return `${kernel}x${kernel}${stride > 1 ? ` /${stride}` : ''} ${channels}→${out} at ${size}²`;
 }
 
+/** The share of ResNet-50's operations that is behind a stage, named as its layer. */
+export function shareBehind(stage: `layer${1 | 2 | 3 | 4}`): number {
+  const list = resnet50Convolutions();
+  // The stem, three convolutions in each block, and one on the shortcut of each stage.
+  const before = BLOCKS.slice(0, Number(stage.at(-1))).reduce((sum, blocks) => sum + 3 * blocks + 1, 1);
+  const total = (convolutions: readonly Convolution[]) =>
+    convolutions.reduce((sum, convolution) => sum + operations(convolution), 0);
+  return total(list.slice(before)) / total(list);
+}
+
 /** Each shape once, and how often the network has it. */
 export function distinctShapes(
   list: readonly Convolution[],

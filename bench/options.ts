@@ -6,6 +6,8 @@ export const COMMANDS = {
   peers: { about: 'forward passes of whole networks, ours and those of other runtimes', knows: ['model', 'threads'] },
   kernels: { about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds", knows: [] },
   cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['threads'] },
+  methods: { about: 'the other methods against the passes of the network that they consist of', knows: ['threads'] },
+  metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
 } as const;
@@ -31,8 +33,8 @@ export const USAGE = [
   ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`),
   '',
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
-  `  --model A,B      peers: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
-  '  --threads A,B    peers, cam, cold: the numbers of threads (peers: 1,2; else 2)',
+  `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
+  '  --threads A,B    peers, cam, methods, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
   '  --json FILE      writes every single time into a file',
   '  --markdown       prints the report as docs/performance.md has it',
 ].join('\n');

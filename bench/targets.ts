@@ -24,6 +24,13 @@ export const TARGETS = {
   explanationOverForward: atMost(1.08, 1.03),
   /** The same over the algorithm of the authors' library on PyTorch. */
   explanationOverReference: atMost(0.08, 0.05),
+  /** Insertion and deletion over the metrics library on PyTorch. */
+  metricsOverLibrary: atMost(0.75, 0.5),
+  /** Any method of one pass and one walk back with K = 5, over the forward pass alone; the floors are 1.00 and 3.78. */
+  methodAtLayer4: atMost(1.1, 1.03),
+  methodAtLayer2: atMost(3, 2.5),
+  /** Throughput of a method of many passes over that of the passes alone. */
+  throughputOfPasses: { bound: 'at least', promised: 0.8, stretch: 0.95 },
   /** Speed of a convolution over the peak of multiply-adds, on one thread. */
   fractionOfPeak: { bound: 'at least', promised: 0.8, stretch: 0.95 },
   /** The first explanation in a fresh process over a later one. */

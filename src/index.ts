@@ -18,17 +18,37 @@ export {
   topClasses,
 } from './cam/algorithm.ts';
 export {
+  type Description,
   type ExplainedClass,
+  type ExplainMethodOptions,
   type ExplainOptions,
   Explanation,
   explainTensor,
+  type Maps,
   MODES,
   type Mode,
   type Steps,
 } from './cam/explain.ts';
-export { type ExplainImageOptions, explain, ImageExplanation, type PresetName } from './cam/explain-image.ts';
+export {
+  type ExplainImageOptions,
+  explain,
+  ImageExplanation,
+  type ImageSource,
+  type PresetName,
+} from './cam/explain-image.ts';
 export type { Method, MethodCall } from './cam/method.ts';
-export * from './cam/propagation/index.ts';
+export {
+  type BaseMethodName,
+  createMethod,
+  METHOD_NAMES,
+  METHODS,
+  type MethodInfo,
+  type MethodName,
+  type MethodOptions,
+  type NamedMethod,
+  namedMethod,
+} from './cam/methods.ts';
+export { type ObservedPass, observedForward, type Target } from './cam/observe.ts';
 export { type ReferenceOptions, referenceMaps } from './cam/reference.ts';
 export { type StepName, type TraceOptions, type TraceStep, trace } from './cam/trace.ts';
 export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
@@ -59,7 +79,7 @@ export { type Filter, resize as resizeImage } from './image/resample.ts';
 export { svgOf } from './image/svg.ts';
 export * from './kernels/index.ts';
 export * from './metrics/index.ts';
-export { Constant, Parameter } from './nn/constant.ts';
+export { Constant, Parameter, RunningStatistic } from './nn/constant.ts';
 export { ForwardPass, type Observer } from './nn/forward-pass.ts';
 export * from './nn/layers.ts';
 export { type LoadOptions, layersOf, loadModel, Model } from './nn/model.ts';
@@ -74,3 +94,4 @@ export type { HostData, MemoryReport } from './tensor/memory.ts';
 export { Scope, tidy, withScope } from './tensor/scope.ts';
 export type { Shape } from './tensor/shape.ts';
 export { Tensor } from './tensor/tensor.ts';
+export * from './training/index.ts';

@@ -12,13 +12,18 @@ export function random32(seed: number): () => number {
   };
 }
 
+/** Numbers from [0,1). */
+export function uniform(seed: number): () => number {
+  const random = random32(seed);
+  return () => random() / 2 ** 32;
+}
+
 /** Numbers from the standard normal distribution (Box and Muller 1958). */
 export function gaussian(seed: number): () => number {
-  const random = random32(seed);
-  const uniform = () => random() / 2 ** 32;
+  const random = uniform(seed);
   return () => {
     // 1 - u is never 0.
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-    return radius * Math.cos(2 * Math.PI * uniform());
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    return radius * Math.cos(2 * Math.PI * random());
   };
 }

@@ -1,13 +1,22 @@
 import { readFileSync } from 'node:fs';
-import type { Mode } from '../../src/index.ts';
+import type { MapOfClass, Mode, Tensor } from '../../src/index.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
 import { describeDevice, importLibrary } from './library.ts';
 import { serveActions } from './serve.ts';
 
-/* This library on the CPU: from an input on the host to logits, or fused maps, on the host. */
+/* This library on the CPU: from an input on the host to logits, fused maps, or metrics, on the host. */
+
+/** Two maps of 7 x 7 cells without ties; those of bench/workers/pytorch.py. */
+const MAPS: readonly MapOfClass[] = [0, 1].map((index) => ({
+  data: Array.from({ length: 49 }, (_, cell) => ((37 * cell + 11 * index) % 49) / 48),
+  height: 7,
+  width: 7,
+  class: index,
+}));
 
 await serveActions(async ({ network, safetensors, input }) => {
-  const { createDevice, explainTensor, loadModel, tensor, withScope } = await importLibrary();
+  const { createDevice, explainTensor, faithfulness, loadModel, metricSettings, tensor, withScope } =
+    await importLibrary();
   const device = await createDevice('cpu');
   const model = loadModel(network, readFileSync(safetensors), { file: safetensors });
   const values = readInput(input);
@@ -24,6 +33,13 @@ await serveActions(async ({ network, safetensors, input }) => {
       forward: () => withScope((scope) => model.forward(tensor(device, values, INPUT_SHAPE, { scope })).data()),
       explain: () => explain('paper'),
       explainAsReference: () => explain('reference'),
+      evaluate: () =>
+        withScope(async (scope) => {
+          const x = tensor(device, values, INPUT_SHAPE, { scope });
+          const score = (batch: Tensor) => model.forward(batch);
+          const results = await faithfulness(score, x, MAPS, metricSettings('gomez-2022'));
+          return results.flatMap(({ curves }) => [...curves.deletion, ...curves.insertion]);
+        }),
     },
   };
 });

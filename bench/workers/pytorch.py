@@ -1,4 +1,4 @@
-"""PyTorch in eager mode: the forward pass, and FM-G-CAM by the procedure of the authors' library.
+"""PyTorch in eager mode: the forward pass, FM-G-CAM by the procedure of the authors' library, and their metrics.
 
 Speaks the protocol of bench/protocol.ts: a line of JSON in on standard input, a line out on file descriptor 3.
 """
@@ -14,6 +14,10 @@ import torch.nn.functional as F
 import torchvision
 
 CLASSES = 5
+# Two maps without ties; those of bench/workers/ours.ts.
+MAPS = [torch.tensor([(37 * cell + 11 * index) % 49 / 48 for cell in range(49)]).reshape(7, 7) for index in range(2)]
+# Pictures in a forward pass of the metrics library.
+BATCH = 20
 
 
 class Job:
@@ -56,6 +60,41 @@ class Job:
         # The library collects garbage before it returns.
         gc.collect()
         return maps
+
+
+    def evaluate(self):
+        """What `metrics-saliency-maps` does for each map: its metrics one after the other, each with its own passes."""
+        score = lambda pictures: self.model(pictures).softmax(1)
+        curves = []
+        with torch.no_grad():
+            for index, saliency in enumerate(MAPS):
+                black = torch.zeros_like(self.x)
+                curves.append(stepwise(score, self.x, black, saliency, index))
+                curves.append(stepwise(score, box_blur(self.x), self.x, saliency, index))
+                mask = F.interpolate(saliency[None, None], self.x.shape[2:], mode="nearest")
+                for mask in (mask, 1 - mask):
+                    score(self.x)[:, index], score(self.x * mask)[:, index]
+        return torch.cat(curves)
+
+
+def stepwise(score, start, end, saliency, index):
+    """The scores while the cells of `start` are replaced by those of `end`, the most salient ones first."""
+    pictures = []
+    for count in range(1, saliency.numel() + 1):
+        mask = torch.ones(saliency.numel())
+        mask[torch.topk(saliency.flatten(), count, sorted=True).indices] = 0
+        mask = F.interpolate(mask.reshape(1, 1, *saliency.shape), start.shape[2:], mode="nearest")
+        pictures.append(start * mask + end * (1 - mask))
+    scores = [score(start)[:, index]]
+    for batch in torch.split(torch.cat(pictures), BATCH):
+        scores.append(score(batch)[:, index])
+    return torch.cat(scores)
+
+
+def box_blur(x):
+    size = max(x.shape[2] // 5, 9) | 1
+    kernel = torch.full((3, 1, size, size), 1 / size**2)
+    return F.conv2d(x, kernel, padding=size // 2, groups=3)
 
 
 def weighted(activations, gradient):

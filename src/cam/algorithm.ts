@@ -128,7 +128,7 @@ export function gradCam(alpha: Tensor, activations: Tensor): Tensor {
 }
 
 /** sum over c of alpha[n,k,c] a[n,c,i,j], as one matrix product for each image. */
-function weightedSum(alpha: Tensor, a: Tensor): Tensor {
+export function weightedSum(alpha: Tensor, a: Tensor): Tensor {
   const [N = 1, C = 1, I = 1, J = 1] = a.shape;
   return reshape(matmul(alpha, reshape(a, [N, C, I * J])), [N, -1, I, J]);
 }

@@ -1,22 +1,29 @@
 import { InputError, UsageError } from '../errors.ts';
-import { classColour } from '../image/colour.ts';
+import { classColour, diverging } from '../image/colour.ts';
 import { decodeImage } from '../image/decode.ts';
 import { type Drawing, rasterise } from '../image/drawing.ts';
 import { type ColourBar, drawContactSheet, drawWithLegend, formatPercent, type LegendClass } from '../image/figure.ts';
 import type { Rectangle, RgbImage } from '../image/image.ts';
 import { type OverlayMap, type OverlayOptions, overlayFused, overlaySingle } from '../image/overlay.ts';
-import { PRESETS, type Preprocessing, preprocess, squash } from '../image/preprocess.ts';
+import { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from '../image/preprocess.ts';
 import { type Device, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
-import { withScope } from '../tensor/scope.ts';
-import { at } from '../tensor/shape.ts';
+import { type Scope, withScope } from '../tensor/scope.ts';
+import { at, sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type ExplainedClass, type ExplainOptions, type Explanation, explainTensor, type Steps } from './explain.ts';
+import {
+  type ExplainedClass,
+  type ExplainMethodOptions,
+  type Explanation,
+  explainTensor,
+  type Steps,
+} from './explain.ts';
+import { type MethodOptions, type NamedMethod, namedMethod } from './methods.ts';
 
 export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS);
 
-export interface ExplainImageOptions extends ExplainOptions, Pick<OverlayOptions, 'heatmapAlpha'> {
+export interface ExplainImageOptions extends ExplainMethodOptions, Pick<OverlayOptions, 'heatmapAlpha'> {
   readonly device: Device;
   /** The image is squashed to size x size pixels; without it, the preset decides. */
   readonly size?: number;
@@ -32,39 +39,112 @@ export function defaultPreprocessing({ architecture }: Model): Preprocessing {
   return architecture.data === 'cifar' ? squash(32) : PRESETS.IMAGENET1K_V1;
 }
 
+/** A PNG or JPEG file, or pixels. */
+export type ImageSource = Uint8Array | RgbImage;
+
 /**
- * Explains a photograph: which parts of it speak for each of the model's top K classes.
+ * Explains a photograph, or several as one batch: which parts of it speak for each of the model's top K classes.
  *
- * @param image a PNG or JPEG file, or pixels
- * @throws UsageError for options that do not fit, InputError for an image that cannot be read
+ * @param image one, or an array of them, for which an array comes back
+ * @param options of which `methodOptions.region` is in pixels of the photograph
+ * @throws UsageError for options that do not fit, InputError for an image that cannot be read; the signal's reason when
+ * cancelled
  */
 export async function explain(
   model: Model,
-  image: Uint8Array | RgbImage,
+  image: ImageSource,
   options: ExplainImageOptions,
-): Promise<ImageExplanation> {
+): Promise<ImageExplanation>;
+export async function explain(
+  model: Model,
+  images: readonly ImageSource[],
+  options: ExplainImageOptions,
+): Promise<ImageExplanation[]>;
+export async function explain(
+  model: Model,
+  images: ImageSource | readonly ImageSource[],
+  options: ExplainImageOptions,
+): Promise<ImageExplanation | ImageExplanation[]> {
+  if (isList(images)) return explainBatch(model, images, options);
+  const [explanation] = await explainBatch(model, [images], options);
+  if (!explanation) throw new RangeError('one image has one explanation');
+  return explanation;
+}
+
+function isList(images: ImageSource | readonly ImageSource[]): images is readonly ImageSource[] {
+  return Array.isArray(images);
+}
+
+async function explainBatch(
+  model: Model,
+  images: readonly ImageSource[],
+  options: ExplainImageOptions,
+): Promise<ImageExplanation[]> {
   const { device, file = 'the image', heatmapAlpha } = options;
+  if (images.length === 0) throw new UsageError('images is empty; give at least one');
   const preparation = preprocessingOf(model, options);
-  const photo = image instanceof Uint8Array ? await decodeImage(image, file) : image;
-  const { input, shape, region } = preprocess(photo, preparation);
+  const prepared = await Promise.all(
+    images.map(async (image) => {
+      const photo = image instanceof Uint8Array ? await decodeImage(image, file) : image;
+      return { photo, ...preprocess(photo, preparation) };
+    }),
+  );
+  const methodOptions = inPixelsOfInput(options.methodOptions, prepared);
   return withScope(async (scope) => {
-    const explanation = await explainTensor(model, tensor(device, input, shape, { scope }), options);
+    const settings = { ...options, ...(methodOptions && { methodOptions }) };
+    const batch = await explainTensor(model, stacked(device, prepared, scope), settings);
+    const explanations = batch.split();
     try {
-      const fused = await mapsOf(explanation.maps);
-      const singles = await mapsOf(explanation.steps.grad_cam);
-      return new ImageExplanation({
-        explanation,
-        photo,
-        region,
-        fused,
-        singles,
-        ...(heatmapAlpha !== undefined && { heatmapAlpha }),
-      });
+      return await Promise.all(
+        explanations.map(async (explanation, n) => {
+          const { photo, region } = at(prepared, n);
+          const { maps, tensors } = explanation;
+          const [fused, singles] = [await mapsOf(maps), await mapsOf(tensors.singles)];
+          return new ImageExplanation({
+            ...{ explanation, photo, region, fused, singles },
+            ...(heatmapAlpha !== undefined && { heatmapAlpha }),
+          });
+        }),
+      );
     } catch (error) {
-      explanation.dispose();
+      for (const explanation of explanations) explanation.dispose();
       throw error;
     }
   });
+}
+
+interface Prepared extends Preprocessed {
+  readonly photo: RgbImage;
+}
+
+/** The prepared images, which one preparation makes of one size, as a batch [N,3,H,W]. */
+function stacked(device: Device, prepared: readonly Prepared[], scope: Scope): Tensor {
+  const { shape } = at(prepared, 0);
+  const size = sizeOf(shape);
+  const values = new Float32Array(prepared.length * size);
+  for (const [n, { input }] of prepared.entries()) values.set(input, n * size);
+  return tensor(device, values, [prepared.length, ...shape.slice(1)], { scope });
+}
+
+/** The region of `seg-xres-cam`, of which the photograph's pixels are known, in those of the prepared image. */
+function inPixelsOfInput(options: MethodOptions | undefined, prepared: readonly Prepared[]): MethodOptions | undefined {
+  const region = options?.region;
+  if (!region) return options;
+  if (prepared.length > 1) throw new UsageError('region is a part of one image; explain the images one by one');
+  const { shape, region: seen } = at(prepared, 0);
+  const along = (start: number, length: number, from: number, seen: number, pixels: number) => {
+    const [first, end] = [Math.max(start, from), Math.min(start + length, from + seen)];
+    return [((first - from) * pixels) / seen, ((end - first) * pixels) / seen] as const;
+  };
+  const [x, width] = along(region.x, region.width, seen.x, seen.width, at(shape, 3));
+  const [y, height] = along(region.y, region.height, seen.y, seen.height, at(shape, 2));
+  if (!(width > 0 && height > 0)) {
+    const part = [seen.x, seen.y, seen.width, seen.height].map(Math.round).join(',');
+    throw new UsageError(
+      `region ${region.x},${region.y},${region.width},${region.height} has nothing of what the network sees of the photograph; use a part of ${part} (x,y,width,height)`,
+    );
+  }
+  return { ...options, region: { x, y, width, height } };
 }
 
 export function preprocessingOf(model: Model, { size, preset }: ExplainImageOptions): Preprocessing {
@@ -107,11 +187,12 @@ export class ImageExplanation {
   readonly photo: RgbImage;
   /** The part of the photograph that the network saw, in its pixels. */
   readonly region: Rectangle;
-  /** The fused maps, one for each class, of the layer's resolution. */
+  /** The fused maps, one for each class, of the resolution that the method works at; of other methods the single ones. */
   readonly fused: readonly OverlayMap[];
-  /** Grad-CAM of each class for itself. */
+  /** Each map for itself: Grad-CAM of each class, for FM-G-CAM. */
   readonly singles: readonly OverlayMap[];
   readonly #overlay: OverlayOptions;
+  readonly #method: NamedMethod;
 
   constructor({ explanation, photo, region, fused, singles, heatmapAlpha }: Parts) {
     this.explanation = explanation;
@@ -120,9 +201,10 @@ export class ImageExplanation {
     this.fused = fused;
     this.singles = singles;
     this.#overlay = { region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
+    this.#method = namedMethod(explanation.method);
   }
 
-  /** Every intermediate, on the device; with a batch axis of one image. */
+  /** Every intermediate, on the device; with a batch axis of one image. Only Algorithm 1 has them. */
   get steps(): Steps {
     return this.explanation.steps;
   }
@@ -132,17 +214,23 @@ export class ImageExplanation {
     return at(this.explanation.classes, 0);
   }
 
+  /** A name for each of the single maps: `1-cat`, or `1` where a method asks for no class and has several maps. */
+  get singleNames(): readonly string[] {
+    if (this.#method.info.perClass) return this.classes.map(({ name }, k) => `${k + 1}-${name}`);
+    return this.singles.map((_, m) => (this.singles.length > 1 ? String(m + 1) : ''));
+  }
+
   /** The fused map over the photograph, one hue for each class, with a legend that names classes and probabilities. */
   fusedPicture(): RgbImage {
     return rasterise(this.fusedDrawing());
   }
 
-  /** Grad-CAM of one class over the photograph, with a legend. */
+  /** One of the single maps over the photograph, with a legend: that of class k, where maps are of classes. */
   classPicture(k: number): RgbImage {
     return rasterise(this.classDrawing(k));
   }
 
-  /** Photograph, FM-G-CAM (unless left out), then Grad-CAM of each class, as the paper's figures 5 and 7. */
+  /** Photograph, the fused map (unless left out, or there is none), then each map by itself, as the paper's figures 5 and 7. */
   contactSheet(options: { readonly fused?: boolean } = {}): RgbImage {
     return rasterise(this.contactSheetDrawing(options));
   }
@@ -150,7 +238,7 @@ export class ImageExplanation {
   /** `fusedPicture` as shapes, of which `svgOf` makes an SVG file. */
   fusedDrawing(): Drawing {
     return drawWithLegend(this.#fusedOverlay(), {
-      title: `FM-G-CAM at ${this.#where()}`,
+      title: `${this.#method.title}${this.#where()}`,
       classes: this.#legendClasses(),
       colourBar: this.#fusedScale(),
     });
@@ -158,34 +246,47 @@ export class ImageExplanation {
 
   /** `classPicture` as shapes. */
   classDrawing(k: number): Drawing {
-    const { name, probability } = at(this.classes, k);
-    const maximum = largest(at(this.singles, k));
+    const { info } = this.#method;
+    const { layer, signed } = this.explanation;
+    const extremes = extremesOf(at(this.singles, k));
+    const { name, probability } = this.classes[k] ?? {};
     return drawWithLegend(this.#singleOverlay(k), {
-      title: `Grad-CAM of ${name} at ${this.explanation.layer}`,
-      classes: [{ name, probability, colour: classColour(k) }],
-      colourBar: maximum > 0 ? { text: 'Grad-CAM', maximum } : BLANK,
+      title: `${this.#singleTitle(k, ' of ')}${layer && ` at ${layer}`}`,
+      ...(info.perClass &&
+        name !== undefined &&
+        probability !== undefined && { classes: [{ name, probability, colour: classColour(k) }] }),
+      colourBar: signed ? signedScale(extremes) : unsignedScale(info.title, extremes),
     });
   }
 
   /** `contactSheet` as shapes. */
-  contactSheetDrawing({ fused = true }: { readonly fused?: boolean } = {}): Drawing {
+  contactSheetDrawing({ fused = this.#method.fused }: { readonly fused?: boolean } = {}): Drawing {
+    const { info, title } = this.#method;
+    const { signed } = this.explanation;
     return drawContactSheet({
       photo: this.photo,
-      ...(fused && { fused: this.#fusedOverlay() }),
-      singles: this.classes.map(({ name, probability }, k) => {
-        const maximum = largest(at(this.singles, k));
-        const speaks = maximum > 0 ? `up to ${Number(maximum.toPrecision(3))}` : 'nothing speaks for it';
+      ...(fused && { fused: this.#fusedOverlay(), fusedTitle: title }),
+      singles: this.singles.map((map, k) => {
+        const { most } = extremesOf(map);
+        const speaks = most > 0 ? `up to ${Number(most.toPrecision(3))}` : 'nothing speaks for it';
+        const { probability } = this.classes[k] ?? {};
+        const ofClass = info.perClass && probability !== undefined;
         return {
-          title: `Grad-CAM: ${name}`,
-          detail: `${formatPercent(probability)}, ${speaks}`,
+          title: this.#singleTitle(k, ': '),
+          detail: ofClass ? `${formatPercent(probability)}, ${speaks}` : speaks,
           image: this.#singleOverlay(k),
-          colour: classColour(k),
+          ...(ofClass && { colour: classColour(k) }),
         };
       }),
       legend: {
-        title: `${fused ? 'FM-G-CAM' : 'Grad-CAM'} at ${this.#where()}`,
+        title: `${fused ? title : info.title}${this.#where()}`,
         classes: this.#legendClasses(),
-        colourBar: [...(fused ? this.#fusedScale() : []), { text: SCALE }],
+        colourBar: [
+          ...(fused ? this.#fusedScale() : []),
+          signed
+            ? SIGNED_SCALE
+            : { text: `${info.title}, relative to the maximum of the ${info.perClass ? 'class' : 'map'}` },
+        ].flat(),
       },
     });
   }
@@ -204,19 +305,38 @@ export class ImageExplanation {
   }
 
   #singleOverlay(k: number): RgbImage {
-    return overlaySingle(this.photo, stretched(at(this.singles, k)), this.#overlay);
+    const map = at(this.singles, k);
+    if (!this.explanation.signed) return overlaySingle(this.photo, stretched(map), this.#overlay);
+    const { least, most } = extremesOf(map);
+    const against = { ...map, data: map.data.map((value) => -value) };
+    const fullScale = Math.max(most, -least);
+    return overlayFused(this.photo, [map, against], { ...this.#overlay, colours: [FOR, AGAINST], fullScale });
+  }
+
+  /** `Grad-CAM of cat`, with what stands between the two; the number of a map that is of no class. */
+  #singleTitle(k: number, between: ' of ' | ': '): string {
+    const { title, perClass } = this.#method.info;
+    if (!perClass) return this.singles.length > 1 ? `${title}, concept ${k + 1}` : title;
+    const { name } = at(this.classes, k);
+    return this.explanation.counterfactual ? `${title} against ${name}` : `${title}${between}${name}`;
   }
 
   #where(): string {
-    const { layer, mode, activation } = this.explanation;
-    return `${layer}, mode ${mode}${activation === 'relu' ? '' : `, ${activation}`}`;
+    const { layer, mode, activation, hasSteps, counterfactual } = this.explanation;
+    const details = [
+      ...(layer ? [` at ${layer}`] : ['']),
+      ...(hasSteps ? [`mode ${mode}`] : []),
+      ...(activation === 'relu' ? [] : [activation]),
+      ...(counterfactual ? ['against the classes'] : []),
+    ];
+    return details.join(', ');
   }
 
   /** What the hues of the fused picture stand for; nothing where the picture is the photograph. */
   #fusedScale(): ColourBar[] {
-    const maximum = Math.max(...this.fused.map(largest));
+    const maximum = Math.max(0, ...this.fused.map((map) => extremesOf(map).most));
     const hues = this.classes.map((_, k) => classColour(k));
-    return maximum > 0 ? [{ text: 'FM-G-CAM, of the class that has the pixel', maximum, hues }] : [];
+    return maximum > 0 ? [{ text: `${this.#method.title}, of the class that has the pixel`, maximum, hues }] : [];
   }
 
   #legendClasses(): LegendClass[] {
@@ -224,16 +344,40 @@ export class ImageExplanation {
   }
 }
 
-const SCALE = 'Grad-CAM, relative to the maximum of the class';
 const BLANK = 'blank: no pixel speaks for this class';
+/** What speaks for a class and against it, in a signed picture. */
+const [FOR, AGAINST] = [diverging(1), diverging(-1)];
+const SIGNED_SCALE: ColourBar[] = [
+  { text: 'speaks for it, relative to the largest magnitude', hues: [FOR] },
+  { text: 'speaks against it', hues: [AGAINST] },
+];
 
-/** The largest value of a map, at least 0. */
-function largest({ data }: OverlayMap): number {
-  return data.reduce((a, b) => Math.max(a, b), 0);
+function unsignedScale(text: string, { most }: Extremes): ColourBar | string {
+  return most > 0 ? { text, maximum: most } : BLANK;
+}
+
+/** Both bars have one scale, as the picture has. */
+function signedScale({ least, most }: Extremes): ColourBar[] | string {
+  const maximum = Math.max(most, -least);
+  return maximum > 0 ? SIGNED_SCALE.map((bar) => ({ ...bar, maximum })) : BLANK;
+}
+
+interface Extremes {
+  readonly least: number;
+  readonly most: number;
+}
+
+function extremesOf({ data }: OverlayMap): Extremes {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of data) {
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  return { least, most };
 }
 
 /** A map in [0,1]: divided by its maximum; one that is zero stays so. */
 function stretched(map: OverlayMap): OverlayMap {
-  const most = largest(map);
+  const { most } = extremesOf(map);
   return most > 0 ? { ...map, data: map.data.map((value) => Math.max(value, 0) / most) } : map;
 }

@@ -1,8 +1,9 @@
 import type { Model } from '../nn/model.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { ObservedPass, Target } from './observe.ts';
 
 /** What every method is asked: where in the image does this network see these classes? */
-export interface MethodCall {
+export interface MethodCall extends Target {
   readonly model: Model;
   /** [N,3,H,W], prepared as the network wants it, on the device that shall do the work. */
   readonly input: Tensor;
@@ -14,6 +15,8 @@ export interface MethodCall {
   readonly signal?: AbortSignal | undefined;
   /** Is told how much is done, in passes of the network. */
   readonly progress?: ((done: number, total: number) => void) | undefined;
+  /** The pass that found the classes, where it was observed at the target layer: it need not run again. */
+  readonly observed?: ObservedPass | undefined;
 }
 
 /**

@@ -15,7 +15,8 @@ import {
   gradCam,
   normalise,
 } from './algorithm.ts';
-import { chosenClasses, classesOf, type ExplainedClass, type ExplainOptions, observedForward } from './explain.ts';
+import { chosenClasses, classesOf, type ExplainedClass, type ExplainOptions } from './explain.ts';
+import { observedForward } from './observe.ts';
 import { cumulativeImportance, firstMaximum, minMax, normaliseRows } from './reference.ts';
 
 interface Description {
@@ -130,7 +131,7 @@ export async function* trace(
     const K = at(indices, 0).length;
     const top = tensor(deviceOf(x), Int32Array.from(indices.flat()), [indices.length, K], { scope });
     yield { ...step('top', top), classes };
-    const gradients = pass.gradientsOf(indices);
+    const gradients = pass.gradientsOf({ classes: indices });
     yield step('gradients', gradients);
 
     const alpha = channelImportance(gradients);

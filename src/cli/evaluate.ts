@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
-import { dirname, extname, join, normalize, sep } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { defaultPreprocessing, PRESET_NAMES, type PresetName } from '../cam/explain-image.ts';
 import { InputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../image/decode.ts';
+import type { RgbImage } from '../image/image.ts';
 import { PRESETS, type Preprocessing, squash } from '../image/preprocess.ts';
 import type { Device } from '../kernels/index.ts';
 import {
@@ -19,15 +19,20 @@ import {
 import { FORMAT, type Header, type ImageRecord, isError, rankRecord, VERSION } from '../metrics/evaluation/records.ts';
 import { formatSummary, Summariser, type Summary } from '../metrics/evaluation/summary.ts';
 import type { ScoringOptions } from '../metrics/frames.ts';
+import { DEFAULT_THRESHOLD } from '../metrics/localisation.ts';
 import { FILLS, type MetricSettings, RANKINGS, SCORES, TIE_RULES } from '../metrics/settings.ts';
 import { loadModel, type Model, requireLayer } from '../nn/model.ts';
 import { at } from '../tensor/shape.ts';
+import { cancellable } from './cancel.ts';
 import { read, requireFolderOf } from './files.ts';
+import { describeList, imagesOf, type ListedImage } from './image-list.ts';
 import {
   chooseDevice,
   type DeviceOptions,
   deviceOption,
+  fraction,
   jsonOption,
+  list,
   type ModelOptions,
   modelOption,
   precisionOption,
@@ -52,6 +57,7 @@ interface Options
   readonly topk: number;
   readonly size?: number;
   readonly preset?: PresetName;
+  readonly iouThreshold: number;
   readonly batchSize?: number;
   readonly shard?: string;
   readonly shards?: number;
@@ -62,13 +68,16 @@ interface Options
 export function evaluateCommand(): Command {
   return new Command('evaluate')
     .description("measure how faithful methods are, by the FM-G-CAM paper's evaluation")
-    .argument('<images>', 'a folder of PNG and JPEG files, or a text file that names one in each line')
+    .argument(
+      '<images>',
+      'a folder of PNG and JPEG files, or a text file that names one in each line, with masks or without (docs/evaluation.md)',
+    )
     .addOption(modelOption())
     .addOption(weightsOption())
     .option('--layer <name>', 'the layer to explain; the protocol decides when left out')
     .addOption(
       new Option('--method <list>', 'the first one is compared with the others')
-        .argParser((text) => text.split(',').map((name) => name.trim()))
+        .argParser(list)
         .default(['fm-g-cam', 'grad-cam'], 'fm-g-cam,grad-cam'),
     )
     .addOption(
@@ -87,6 +96,11 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--steps <n>', 'about how many steps a curve has').argParser(wholeNumber(1)))
     .addOption(new Option('--ties <rule>', 'which of equal cells comes first').choices(TIE_RULES))
     .addOption(new Option('--score <kind>', 'what is followed').choices(SCORES))
+    .addOption(
+      new Option('--iou-threshold <share>', "of a map's maximum: what counts as marked, where the list names masks")
+        .argParser(fraction)
+        .default(DEFAULT_THRESHOLD),
+    )
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(precisionOption())
@@ -95,26 +109,27 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--shards <n>', 'how many parts, where the job knows only its own').argParser(wholeNumber(1)))
     .requiredOption('--out <file>', 'results as JSON Lines; a run that was stopped goes on with them')
     .addOption(jsonOption())
-    .action(run);
+    .action((source: string, options: Options) =>
+      cancellable('the same command goes on where it stopped', (signal) => run(source, options, signal)),
+    );
 }
 
-async function run(source: string, options: Options): Promise<void> {
+async function run(source: string, options: Options, signal: AbortSignal): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
-  const { names, folder } = await imagesOf(source);
   const weights = await readWeights(options);
   const model = loadModel(options.model, weights, { file: options.weights });
   const settings = settingsOf(model, weights, options);
-  const list = { images: names.length, sha256: listDigest(names) };
-  const header: Header = { format: FORMAT, version: VERSION, settings, list, shard };
+  const { images, folder } = await imagesOf(source, model);
+  const header: Header = { format: FORMAT, version: VERSION, settings, list: describeList(images), shard };
   const seen = new Seen();
   const writer = await ResultsWriter.open(options.out, header, seen);
   try {
     const device = await chooseDevice(options);
     try {
       const { batchSize } = options;
-      const scoring = { signal: stopSignal(), ...(batchSize !== undefined && { batchSize }) };
-      await evaluateAll(ofShard(names, shard), { folder, model, device, settings, scoring }, writer, seen);
+      const scoring = { signal, ...(batchSize !== undefined && { batchSize }) };
+      await evaluateAll(ofShard(images, shard), { folder, model, device, settings, scoring }, writer, seen);
     } finally {
       model.release(device);
       device.destroy();
@@ -135,27 +150,31 @@ interface Job {
 }
 
 /** Evaluates what has no record yet. Nothing is kept of an image once its lines are written. */
-async function evaluateAll(names: readonly string[], job: Job, writer: ResultsWriter, seen: Seen): Promise<void> {
+async function evaluateAll(images: readonly ListedImage[], job: Job, writer: ResultsWriter, seen: Seen): Promise<void> {
   const { methods } = job.settings;
-  const left = names.filter((name) => methods.some((method) => !seen.has(name, method)));
-  if (left.length < names.length) progress(`${names.length - left.length} of ${names.length} images are done already`);
+  const left = images.filter(({ name }) => methods.some((method) => !seen.has(name, method)));
+  const failed = images.filter(({ name }) => seen.failed(name)).length;
+  const again = failed > 0 ? `, ${failed} of them with an error: take their lines out of the results to try again` : '';
+  if (left.length < images.length)
+    progress(`${images.length - left.length} of ${images.length} images are done already${again}`);
   const report = rateReporter(left.length);
-  for (const name of left) {
+  for (const image of left) {
     job.scoring.signal.throwIfAborted();
-    const begun = methods.some((method) => seen.has(name, method));
-    const records = await recordsOf(name, job, !begun);
-    writer.append(...records.filter((record) => isError(record) || !seen.has(name, record.method)));
+    const begun = methods.some((method) => seen.has(image.name, method));
+    const records = await recordsOf(image, job, !begun);
+    writer.append(...records.filter((record) => isError(record) || !seen.has(image.name, record.method)));
     report(records.some(isError));
   }
 }
 
 /** A record for each method, or one of the error of an image that is at fault itself, unless `mayFail` says otherwise. */
-async function recordsOf(name: string, job: Job, mayFail: boolean): Promise<ImageRecord[]> {
+async function recordsOf({ name, masks: files }: ListedImage, job: Job, mayFail: boolean): Promise<ImageRecord[]> {
   const { folder, model, device, settings, scoring } = job;
   try {
-    const file = join(folder, name);
+    const file = resolve(folder, name);
     const photo = await decodeImage(await read(file), file);
-    const results = await evaluateImage(model, device, photo, settings, scoring);
+    const masks = await readMasks(files, folder, photo);
+    const results = await evaluateImage(model, device, photo, settings, { ...scoring, masks });
     return settings.methods.map((method, m) => ({
       image: name,
       method,
@@ -168,14 +187,19 @@ async function recordsOf(name: string, job: Job, mayFail: boolean): Promise<Imag
   }
 }
 
-/** Aborted when somebody asks the process to end: between two forward passes, with the results whole and unlocked. */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () =>
-      controller.abort(new InputError(`stopped by ${signal}; the same command goes on where it stopped`)),
-    );
-  return controller.signal;
+async function readMasks(files: ListedImage['masks'], folder: string, photo: RgbImage): Promise<Map<number, RgbImage>> {
+  const masks = new Map<number, RgbImage>();
+  for (const [index, name] of files) {
+    const file = resolve(folder, name);
+    const mask = await decodeImage(await read(file), file);
+    if (mask.width !== photo.width || mask.height !== photo.height)
+      throw new InputError(
+        `${file}: is ${mask.width} x ${mask.height}, the image ${photo.width} x ${photo.height}; give a mask of its size`,
+      );
+    if (!mask.data.some(Boolean)) throw new InputError(`${file}: is all black; leave out classes that are not there`);
+    masks.set(index, mask);
+  }
+  return masks;
 }
 
 const REPORT_EVERY_MS = 5000;
@@ -205,46 +229,13 @@ function formatSeconds(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-const EXTENSIONS = ['.jpg', '.jpeg', '.png'];
-
-/** The names of the images, sorted, and the folder that they are relative to. */
-async function imagesOf(source: string): Promise<{ names: string[]; folder: string }> {
-  const found = await stat(source).catch(() => undefined);
-  if (!found) throw new InputError(`${source}: there is no such folder or list`);
-  if (!found.isDirectory()) return { names: await namesInList(source), folder: dirname(source) };
-  const entries = await readdir(source, { recursive: true });
-  const names = entries.filter((name) => EXTENSIONS.includes(extname(name).toLowerCase()));
-  if (names.length === 0) throw new InputError(`${source}: has no file that ends in ${EXTENSIONS.join(', ')}`);
-  return { names: names.map((name) => name.split(sep).join('/')).sort(), folder: source };
-}
-
-async function namesInList(file: string): Promise<string[]> {
-  if (EXTENSIONS.includes(extname(file).toLowerCase()))
-    throw new UsageError(`${file} is an image; give a folder, or a text file that names images`);
-  const text = Buffer.from(await read(file)).toString('utf8');
-  const names = text
-    .split(/\r?\n/)
-    .filter((line) => line.trim() !== '')
-    .map(normalize)
-    .sort();
-  if (names.length === 0) throw new InputError(`${file}: names no image; write one into each line`);
-  const twice = names.find((name, i) => name === names[i + 1]);
-  if (twice !== undefined) throw new InputError(`${file}: names ${twice} twice; take one of the lines out`);
-  return names;
-}
-
-export function listDigest(sorted: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const name of sorted) hash.update(`${name}\n`);
-  return hash.digest('hex');
-}
-
 function settingsOf(model: Model, bytes: Uint8Array, options: Options): EvaluationSettings {
-  const { protocol, layer, method, topk } = options;
+  const { protocol, layer, method, topk, iouThreshold } = options;
   if (layer !== undefined) requireLayer(model.name, layer);
   if (new Set(method).size !== method.length)
     throw new UsageError(`--method ${method.join(',')} names one method twice`);
   for (const name of method) mapMethod(protocol, name);
+  if (iouThreshold === 0) throw new UsageError('--iou-threshold 0 marks every pixel; use more than 0');
   if (topk > model.labels.length)
     throw new UsageError(`--topk ${topk} is out of range: this model has ${model.labels.length} classes`);
   const { deletionFill, insertionFill, ranking, steps, ties, score } = options;
@@ -258,6 +249,7 @@ function settingsOf(model: Model, bytes: Uint8Array, options: Options): Evaluati
     topK: topk,
     ...preprocessingOf(model, options),
     ...protocolChoices(protocol, Object.fromEntries(changes.filter(([, value]) => value !== undefined))),
+    iouThreshold,
   };
 }
 

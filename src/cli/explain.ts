@@ -3,13 +3,14 @@ import { Command, Option } from 'commander';
 import { ACTIVATIONS, type Activation } from '../cam/algorithm.ts';
 import {
   type ExplainedClass,
-  type ExplainOptions,
+  type ExplainMethodOptions,
   type Explanation,
   explainTensor,
   MODES,
   type Mode,
 } from '../cam/explain.ts';
 import { explain, type ImageExplanation, PRESET_NAMES, type PresetName } from '../cam/explain-image.ts';
+import { createMethod, type NamedMethod, namedMethod } from '../cam/methods.ts';
 import { InputError, UsageError } from '../errors.ts';
 import { type Drawing, rasterise } from '../image/drawing.ts';
 import { encodePng } from '../image/encode.ts';
@@ -20,15 +21,18 @@ import { type Model, requireLayer } from '../nn/model.ts';
 import type { HostArray } from '../nn/weights/host-array.ts';
 import { serializeSafetensors } from '../nn/weights/safetensors.ts';
 import { studyPage } from '../study/page.ts';
-import { formatShape } from '../tensor/shape.ts';
+import { at, formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cancellable } from './cancel.ts';
 import { prepareFolder, read, requireFolderOf, resultPath, write } from './files.ts';
+import { type MethodFlags, methodFlags, methodOptionsOf } from './method-options.ts';
 import {
   chooseDevice,
   type DeviceOptions,
   deviceOption,
   fraction,
   jsonOption,
+  list,
   type ModelOptions,
   modelOption,
   precisionOption,
@@ -43,15 +47,20 @@ import {
 } from './options.ts';
 
 const FORMATS = ['png', 'svg'] as const;
-const METHODS = ['fm-g-cam', 'grad-cam'] as const;
+/** Milliseconds between lines that say how far the work is. */
+const PROGRESS_INTERVAL = 2000;
 
-interface Options extends ModelOptions, DeviceOptions {
-  readonly layer?: string;
+interface Options extends ModelOptions, DeviceOptions, MethodFlags {
+  readonly layer?: string[];
   readonly topk?: number;
   readonly classes?: string[];
   readonly mode: Mode;
-  readonly method: (typeof METHODS)[number];
+  readonly method: string;
   readonly activation: Activation;
+  readonly counterfactual?: true;
+  readonly augSmooth?: true;
+  readonly eigenSmooth?: true;
+  readonly signed?: true;
   readonly size?: number;
   readonly preset?: PresetName;
   readonly heatmapAlpha?: number;
@@ -71,12 +80,17 @@ interface Result {
 }
 
 export function explainCommand(): Command {
-  return new Command('explain')
+  const command = new Command('explain')
     .description("show which parts of an image speak for each of a model's top classes")
     .argument('[image...]', 'PNG or JPEG files')
     .addOption(modelOption())
     .addOption(weightsOption())
-    .option('--layer <name>', 'the layer to explain, spelt as PyTorch spells it; see `fmgcam layers`')
+    .addOption(
+      new Option(
+        '--layer <names>',
+        'the layer to explain, spelt as PyTorch spells it (see `fmgcam layers`), or several, separated by commas',
+      ).argParser(list),
+    )
     .addOption(
       new Option('--topk <k>', 'explain the K most probable classes (default: 5)')
         .argParser(wholeNumber(1))
@@ -90,8 +104,16 @@ export function explainCommand(): Command {
         .choices(MODES)
         .default('paper'),
     )
-    .addOption(new Option('--method <name>', 'what the pictures show').choices(METHODS).default('fm-g-cam'))
+    .addOption(
+      new Option('--method <name>', 'how to explain: `fm-g-cam`, a method, or `fm-` and a method to fuse')
+        .argParser((name) => namedMethod(name).name)
+        .default('fm-g-cam'),
+    )
     .addOption(new Option('--activation <name>', 'the activation of equation 6').choices(ACTIVATIONS).default('relu'))
+    .option('--counterfactual', 'explain what speaks against the classes')
+    .option('--aug-smooth', 'take the mean over reflected, darker and brighter versions of the image')
+    .option('--eigen-smooth', 'take the first principal component of the weighted channels instead of their sum')
+    .option('--signed', 'keep what is negative')
     .addOption(sizeOption().conflicts('preset'))
     .addOption(
       new Option('--preset <weights>', 'prepare the image as torchvision does for these weights').choices(PRESET_NAMES),
@@ -117,29 +139,35 @@ export function explainCommand(): Command {
         'inputTensor',
       ),
     )
-    .action(run);
+    .action((images: string[], options: Options) =>
+      cancellable('pictures that were written are whole', (signal) => run(images, options, signal)),
+    );
+  for (const option of methodFlags()) command.addOption(option);
+  return command;
 }
 
-function list(text: string): string[] {
-  return text.split(',').map((entry) => entry.trim());
-}
-
-async function run(images: string[], options: Options): Promise<void> {
-  await checkArguments(images, options);
+async function run(images: string[], options: Options, signal: AbortSignal): Promise<void> {
+  const named = namedMethod(options.method);
+  await checkArguments(images, named, options);
   const model = await readModel(options);
   const device = await chooseDevice(options);
   try {
-    const { mode, method, activation, json, inputTensor } = options;
-    const layer = options.layer ?? model.architecture.layer;
+    const { mode, activation, json, inputTensor } = options;
+    const layer = named.info.layer ? (options.layer ?? [model.architecture.layer]).join(', ') : undefined;
+    const what = [
+      layer === undefined ? named.name : `${named.name} at ${layer}`,
+      ...(named.base === 'grad-cam' ? [`mode ${mode}`] : []),
+    ];
     const results: Result[] = [];
     const explanations = inputTensor
-      ? explainInputTensor(inputTensor, model, device, options)
-      : explainImages(images, model, device, options);
+      ? explainInputTensor(inputTensor, model, device, options, signal)
+      : explainImages(images, model, device, options, signal);
     for await (const result of explanations) {
       results.push(result);
       // At once, so that an image that fails does not take the results of those before it along.
-      if (!json) printResult(result, `${method} at ${layer}, mode ${mode}`);
+      if (!json) printResult(result, what.join(', '));
     }
+    const { name: method } = named;
     const report = { model: model.name, device: device.name, layer, method, mode, activation, results };
     if (json) print(JSON.stringify(report, undefined, 2));
     if (images.length > 0 && !options.out) progress('no --out: no pictures were written');
@@ -150,13 +178,18 @@ async function run(images: string[], options: Options): Promise<void> {
 }
 
 /** Everything that can be found wrong before the weights are read. */
-async function checkArguments(images: readonly string[], options: Options): Promise<void> {
+async function checkArguments(images: readonly string[], named: NamedMethod, options: Options): Promise<void> {
   const { inputTensor, saveTensors, trace, layer, model, out } = options;
+  createMethod(named, methodOptionsOf(options));
   if (inputTensor && images.length > 0) throw new UsageError('give either images or --input-tensor, not both');
   if (!inputTensor && images.length === 0) throw new UsageError('no image: name one or more PNG or JPEG files');
   if (saveTensors && images.length > 1) throw new UsageError('--save-tensors takes one image at a time');
   if (trace && images.length > 1) throw new UsageError('--trace takes one image at a time');
-  if (layer !== undefined) requireLayer(model, layer);
+  if (trace && (named.name !== 'fm-g-cam' || isChanged(options)))
+    throw new UsageError('--trace walks through FM-G-CAM at one layer; leave --method and what changes it out');
+  if (layer && !named.info.layer)
+    throw new UsageError(`--method ${named.name} explains the image itself; leave --layer out`);
+  for (const name of layer ?? []) requireLayer(model, name);
   if (saveTensors) await requireFolderOf(saveTensors);
   if (trace) await requireFolderOf(trace);
   if (out) {
@@ -171,13 +204,32 @@ async function checkArguments(images: readonly string[], options: Options): Prom
   }
 }
 
-function explainOptions({ layer, topk, classes, mode, activation }: Options): ExplainOptions {
+/** Whether it is something else than Algorithm 1 at one layer. */
+function isChanged({ layer = [], counterfactual, augSmooth, eigenSmooth, signed }: Options): boolean {
+  return layer.length > 1 || Boolean(counterfactual || augSmooth || eigenSmooth || signed);
+}
+
+function explainOptions(options: Options, subject: string, signal: AbortSignal): ExplainMethodOptions {
+  const { layer, topk, classes, mode, activation, method } = options;
+  const { counterfactual = false, augSmooth = false, eigenSmooth = false, signed = false } = options;
   return {
-    mode,
-    activation,
-    ...(layer !== undefined && { layer }),
+    ...{ mode, activation, counterfactual, augSmooth, eigenSmooth, signed, signal },
+    method: namedMethod(method).name,
+    methodOptions: methodOptionsOf(options),
+    progress: progressOf(subject),
+    ...(layer?.length === 1 ? { layer: at(layer, 0) } : layer && { layers: layer }),
     ...(topk !== undefined && { topK: topk }),
     ...(classes && { classes }),
+  };
+}
+
+/** Says on stderr how far it is, from time to time. */
+function progressOf(subject: string): (done: number, total: number) => void {
+  let last = performance.now();
+  return (done, total) => {
+    if (performance.now() - last < PROGRESS_INTERVAL || done === total) return;
+    last = performance.now();
+    progress(`${subject}: ${Math.floor((100 * done) / total)} %`);
   };
 }
 
@@ -186,13 +238,14 @@ async function* explainImages(
   model: Model,
   device: Device,
   options: Options,
+  signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const { size, preset, heatmapAlpha, out, saveTensors, trace } = options;
   for (const image of images) {
     const start = performance.now();
     const bytes = await read(image);
     const settings = {
-      ...explainOptions(options),
+      ...explainOptions(options, image, signal),
       device,
       file: image,
       ...(size !== undefined && { size }),
@@ -215,18 +268,22 @@ async function writePictures(
   folder: string,
   image: string,
   explained: ImageExplanation,
-  { method, mode, format }: Options,
+  options: Options,
 ): Promise<string[]> {
-  const fused = method === 'fm-g-cam';
-  // Pictures of the two modes may lie side by side.
-  const suffix = mode === 'paper' ? '' : `-${mode}`;
+  const { mode, format } = options;
+  const { name: method, base, fused } = namedMethod(options.method);
+  // Pictures of one image by several methods, in either mode, may lie side by side.
+  const changes = (['counterfactual', 'signed'] as const).filter((change) => options[change]);
+  const single = [base, ...changes].join('-');
+  const whole = [...(fused && mode !== 'paper' ? [mode] : []), ...changes];
+  const sheet = base === 'grad-cam' ? 'contact-sheet' : `contact-sheet-${method}`;
   const pictures: [name: string, picture: Drawing][] = [
-    ...(fused ? [[`fm-g-cam${suffix}`, explained.fusedDrawing()] as [string, Drawing]] : []),
-    ...explained.classes.map(({ name }, k): [string, Drawing] => [
-      `grad-cam-${k + 1}-${name}`,
+    ...(fused ? [[[method, ...whole].join('-'), explained.fusedDrawing()] as [string, Drawing]] : []),
+    ...explained.singleNames.map((name, k): [string, Drawing] => [
+      name ? `${single}-${name}` : single,
       explained.classDrawing(k),
     ]),
-    [`contact-sheet${fused ? suffix : ''}`, explained.contactSheetDrawing({ fused })],
+    [[sheet, ...whole].join('-'), explained.contactSheetDrawing()],
   ];
   const encode = async (name: string, picture: Drawing) =>
     format === 'svg' ? Buffer.from(await svgOf(picture, `${basename(image)}: ${name}`)) : encodePng(rasterise(picture));
@@ -244,11 +301,12 @@ async function* explainInputTensor(
   model: Model,
   device: Device,
   options: Options,
+  signal: AbortSignal,
 ): AsyncGenerator<Result> {
   const input = await readInput(file);
   if (!input.data.every(Number.isFinite)) throw new InputError(`${file}: "input" has values that are not finite`);
   using x = tensor(device, input.data, input.shape);
-  using explanation = await explainTensor(model, x, explainOptions(options));
+  using explanation = await explainTensor(model, x, explainOptions(options, file, signal));
   if (options.saveTensors) await save(options.saveTensors, explanation);
   for (const [n, classes] of explanation.classes.entries()) {
     yield { image: explanation.classes.length === 1 ? file : `${file}, image ${n}`, classes, files: [] };
@@ -256,7 +314,8 @@ async function* explainInputTensor(
 }
 
 /** The intermediates under the names of the golden files; a single image has no batch axis. */
-async function save(file: string, { steps, classes }: Explanation): Promise<void> {
+async function save(file: string, explanation: Explanation): Promise<void> {
+  const { classes } = explanation;
   const single = classes.length === 1;
   const host = async (step: Tensor): Promise<HostArray> => ({
     shape: single ? step.shape.slice(1) : step.shape,
@@ -265,11 +324,16 @@ async function save(file: string, { steps, classes }: Explanation): Promise<void
   const top = Int32Array.from(classes.flatMap((ofImage) => ofImage.map(({ index }) => index)));
   const topShape = single ? [top.length] : [classes.length, top.length / classes.length];
   const tensors: [string, HostArray][] = [['top', { shape: topShape, data: top }]];
-  // Grad-CAM is alpha and the activations once more.
-  const { grad_cam, ...saved } = steps;
-  for (const [name, step] of Object.entries(saved)) tensors.push([name, await host(step)]);
+  for (const [name, step] of Object.entries(savedSteps(explanation))) tensors.push([name, await host(step)]);
   await write(file, serializeSafetensors(tensors));
   progress(`${file}: ${tensors.map(([name, { shape }]) => `${name} ${formatShape(shape)}`).join(', ')}`);
+}
+
+function savedSteps(explanation: Explanation): Readonly<Record<string, Tensor>> {
+  if (!explanation.hasSteps) return { ...explanation.tensors };
+  // Grad-CAM is alpha and the activations once more.
+  const { grad_cam, ...saved } = explanation.steps;
+  return saved;
 }
 
 function printResult({ image, classes, files }: Result, what: string): void {

@@ -4,14 +4,16 @@ import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FmgcamError, messageOf, UsageError } from '../errors.ts';
 import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
+import { Cancelled } from './cancel.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
+import { reportCommand } from './report.ts';
 
-/** Exit status: 0 done, 1 failed, 2 wrong usage. */
+/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
@@ -19,7 +21,15 @@ function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
     .version(version());
-  const commands = [explainCommand, evaluateCommand, mergeCommand, layersCommand, doctorCommand, diffCommand];
+  const commands = [
+    explainCommand,
+    evaluateCommand,
+    mergeCommand,
+    reportCommand,
+    layersCommand,
+    doctorCommand,
+    diffCommand,
+  ];
   for (const command of commands.map((make) => make())) {
     fmgcam.addCommand(command);
   }
@@ -61,8 +71,13 @@ try {
         : `unexpected ${error instanceof Error ? error.name : 'error'}: ${messageOf(error)}`,
     );
     if (process.env.FMGCAM_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    process.exitCode = error instanceof UsageError ? WRONG_USAGE : FAILED;
+    process.exitCode = exitCodeOf(error);
   }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Cancelled) return error.exitCode;
+  return error instanceof UsageError ? WRONG_USAGE : FAILED;
 }
 
 function complain(message: string): void {

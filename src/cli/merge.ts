@@ -3,11 +3,12 @@ import { createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { InputError, messageOf, UsageError } from '../errors.ts';
+import { InputError, UsageError } from '../errors.ts';
 import { firstDifference, type Header } from '../metrics/evaluation/records.ts';
 import { at } from '../tensor/shape.ts';
-import { listDigest, printSummary, summaryOf } from './evaluate.ts';
-import { requireFolderOf } from './files.ts';
+import { printSummary, summaryOf } from './evaluate.ts';
+import { reasonOf, requireFolderOf } from './files.ts';
+import { digest } from './image-list.ts';
 import { jsonOption, progress } from './options.ts';
 import { type Results, readResults, Seen } from './results-file.ts';
 
@@ -64,7 +65,7 @@ async function merge(files: readonly string[], out: string): Promise<void> {
     await rename(partial, out);
   } catch (error) {
     await rm(partial, { force: true });
-    throw error instanceof InputError ? error : new InputError(`${out}: cannot be written: ${messageOf(error)}`);
+    throw error instanceof InputError ? error : new InputError(`${out}: cannot be written: ${reasonOf(error)}`);
   }
   progress(`${out}: ${whole.list.images} images from ${files.length} files`);
 }
@@ -107,7 +108,7 @@ function requireAll(parts: readonly Part[], seen: Seen): void {
       `${list.images - names.length} of ${list.images} images are missing: those of shard ${missing.map((index) => `${index}/${shard.count}`).join(', ')}; give all shards`,
     );
   }
-  if (listDigest(names) !== list.sha256)
+  if (digest(names) !== list.sha256)
     throw new InputError(
       'the images of these files are not those of the list that their headers tell of; evaluate again',
     );

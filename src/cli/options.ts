@@ -10,7 +10,7 @@ import { loadModel, type Model } from '../nn/model.ts';
 import { MODEL_NAMES } from '../nn/models/registry.ts';
 import { parseSafetensors } from '../nn/weights/safetensors.ts';
 import type { Shape } from '../tensor/shape.ts';
-import { read } from './files.ts';
+import { read, reasonOf } from './files.ts';
 
 /* Options that several commands share, and what they mean. */
 
@@ -49,6 +49,19 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
     }
     return value;
   };
+}
+
+/** Parses a number above 0. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError('Use a number above 0.');
+  return value;
+}
+
+/** Parses entries that are separated by commas. */
+export function list(text: string): string[] {
+  return text.split(',').map((entry) => entry.trim());
 }
 
 /** Parses a number from 0 to 1. */
@@ -122,7 +135,9 @@ export function progress(line: string): void {
 
 /** A reader that has seen enough, such as `head`, is no error. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  progress(`fmgcam: the results cannot be printed: ${reasonOf(error)}`);
+  process.exitCode = 1;
 });
 
 export function print(text: string): void {

@@ -1,7 +1,7 @@
 import { closeSync, createReadStream, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { InputError, messageOf } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import {
   firstDifference,
   type Header,
@@ -10,6 +10,7 @@ import {
   parseHeader,
   parseRecord,
 } from '../metrics/evaluation/records.ts';
+import { reasonOf } from './files.ts';
 
 /* Results as JSON Lines: written so that a run can be killed at any moment, and read line by line. */
 
@@ -41,7 +42,7 @@ async function* linesOf(file: string): AsyncGenerator<Line> {
       rest = rest.subarray(start);
     }
   } catch (error) {
-    throw error instanceof InputError ? error : new InputError(`${file}: cannot be read: ${messageOf(error)}`);
+    throw error instanceof InputError ? error : new InputError(`${file}: cannot be read: ${reasonOf(error)}`);
   }
   if (rest.length > 0) yield line(rest, false);
 }
@@ -101,6 +102,10 @@ export class Seen {
   has(image: string, method: string): boolean {
     const methods = this.#methods.get(image);
     return methods !== undefined && (methods.has(method) || methods.has(ERROR));
+  }
+
+  failed(image: string): boolean {
+    return this.#methods.get(image)?.has(ERROR) === true;
   }
 
   /** The images that have a record of every method, or of their failure. */
@@ -166,9 +171,8 @@ export class ResultsWriter {
         written += writeSync(this.#descriptor, bytes, written, bytes.length - written);
     } catch (error) {
       this.#takeBack();
-      const reason = codeOf(error) === 'ENOSPC' ? 'the disk is full' : messageOf(error);
       throw new InputError(
-        `${this.#file}: cannot be written: ${reason}; what was written before is kept: make room, and run the same command again`,
+        `${this.#file}: cannot be written: ${reasonOf(error)}; what was written before is kept: make room, and run the same command again`,
       );
     }
     this.#length += bytes.length;
@@ -192,15 +196,18 @@ function openForAppend(file: string): number {
   try {
     return openSync(file, 'a');
   } catch (error) {
-    throw new InputError(`${file}: cannot be written: ${messageOf(error)}`);
+    throw new InputError(`${file}: cannot be written: ${reasonOf(error)}`);
   }
 }
 
 function requireSameRun(there: Header, here: Header, file: string): void {
   const setting = firstDifference(there.settings, here.settings);
   if (setting) throw new InputError(`${file}: comes from other settings (${setting}); name another file`);
+  const sameImages = there.list.images === here.list.images && there.list.sha256 === here.list.sha256;
   if (firstDifference(there.list, here.list))
-    throw new InputError(`${file}: comes from another list of ${there.list.images} images; name another file`);
+    throw new InputError(
+      `${file}: comes from another list of ${there.list.images} images${sameImages ? ' with other masks' : ''}; name another file`,
+    );
   if (firstDifference(there.shard, here.shard))
     throw new InputError(
       `${file}: holds shard ${there.shard.index}/${there.shard.count}, and this is shard ${here.shard.index}/${here.shard.count}; give each shard a file of its own`,
@@ -224,12 +231,7 @@ class Lock {
   static async take(file: string): Promise<Lock> {
     const path = `${file}.lock`;
     for (;;) {
-      const handle = await createNew(path, file);
-      if (handle) {
-        await handle.writeFile(`${process.pid} ${hostname()}`);
-        await handle.close();
-        return new Lock(path);
-      }
+      if (await createNew(path, file)) return new Lock(path);
       const owner = await readFile(path, 'utf8').catch(() => '');
       if (!(await isStale(path, owner))) {
         const [pid = '?', host = '?'] = owner.split(' ');
@@ -257,12 +259,19 @@ class Lock {
   }
 }
 
-async function createNew(path: string, file: string): Promise<FileHandle | undefined> {
+/** Makes the lock, unless it is there. */
+async function createNew(path: string, file: string): Promise<boolean> {
+  let handle: FileHandle | undefined;
   try {
-    return await open(path, 'wx');
+    handle = await open(path, 'wx');
+    await handle.writeFile(`${process.pid} ${hostname()}`);
+    return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return undefined;
-    throw new InputError(`${file}: cannot be written: ${messageOf(error)}`);
+    if (codeOf(error) === 'EEXIST') return false;
+    if (handle) await rm(path, { force: true });
+    throw new InputError(`${file}: cannot be written: ${reasonOf(error)}`);
+  } finally {
+    await handle?.close();
   }
 }
 

@@ -46,6 +46,8 @@ export interface ContactSheet {
   readonly photo: RgbImage;
   /** The fused picture; left out on a sheet of single classes. */
   readonly fused?: RgbImage;
+  /** Its caption; `FM-G-CAM` when left out. */
+  readonly fusedTitle?: string;
   /** One picture per class. */
   readonly singles: readonly SheetTile[];
   readonly legend?: LegendOptions;
@@ -216,10 +218,10 @@ export function drawWithLegend(picture: RgbImage, options: LegendOptions): Drawi
 
 /** `contactSheet` as a drawing. */
 export function drawContactSheet(sheet: ContactSheet): Drawing {
-  const { photo, fused, singles } = sheet;
+  const { photo, fused, fusedTitle = 'FM-G-CAM', singles } = sheet;
   const all: SheetTile[] = [
     { title: 'Photo', image: photo },
-    ...(fused ? [{ title: 'FM-G-CAM', image: fused }] : []),
+    ...(fused ? [{ title: fusedTitle, image: fused }] : []),
     ...singles,
   ];
   for (const { width, height } of all.map(({ image }) => image)) {

@@ -9,6 +9,7 @@ import { type Frames, type ScoreFunction, type Scores, type ScoringOptions, scor
 import { type RankedMap, rank } from './ranking.ts';
 import { hasNan, minMax, requireMap, type SaliencyMap, sparsity } from './saliency-map.ts';
 import type { Fill, MetricSettings } from './settings.ts';
+import { shareSteps } from './shared-steps.ts';
 import { areaUnderCurve, correlation } from './statistics.ts';
 
 /** A map to be measured, and the class that it speaks for. */
@@ -64,26 +65,30 @@ export async function faithfulness(
     const x = scope.enter(image);
     const fills = fillsOf(x, settings);
     const ranked = maps.map((map) => rankedMap(map, H, W, settings));
+    const { made, sources: sourcesOf } = shareSteps(ranked);
     const sources = [
       single(x),
       ...[...fills.values()].map(single),
-      ...maps.flatMap((map, m) => framesOf(x, map, at(ranked, m), fills, settings, scope)),
+      ...maps.flatMap((map, m) => framesOf(x, map, at(ranked, m), at(made, m), fills, settings, scope)),
     ];
-    const [ofImage, ...rest] = await scoreFrames(score, settings.score, sources, options);
+    const batchSize = options.batchSize ?? BATCH_SIZE[deviceOf(image).kind];
+    const [ofImage, ...rest] = await scoreFrames(score, settings.score, sources, { ...options, batchSize });
     const ofFills = new Map([...fills.keys()].map((fill, i) => [fill, at(at(rest, i), 0)]));
     const ends: Ends = { image: at(at([ofImage ?? []], 0), 0), fills: ofFills };
     checkScores(ends.image, maps);
-    return maps.map((map, m) =>
-      measured(
-        map,
-        at(ranked, m),
-        ends,
-        rest.slice(fills.size + SOURCES * m, fills.size + SOURCES * (m + 1)),
-        settings,
-      ),
-    );
+    const scoresOf = (map: number, what: number) => at(rest, fills.size + SOURCES * map + what);
+    return maps.map((map, m) => {
+      const curve = (what: number) => at(sourcesOf, m).map(({ map, position }) => at(scoresOf(map, what), position));
+      return measured(map, at(ranked, m), ends, [curve(0), curve(1), scoresOf(m, 2), scoresOf(m, 3)], settings);
+    });
   });
 }
+
+/**
+ * The default: large enough that a forward pass is busy, small enough that its activations do not crowd out the memory; on
+ * a CPU, which is busy with one picture, that they stay near it.
+ */
+const BATCH_SIZE = { cpu: 8, webgpu: 32 } as const;
 
 /** Deletion, insertion, the image times the map, the image times 1 - map. */
 const SOURCES = 4;
@@ -131,6 +136,7 @@ function framesOf(
   image: Tensor,
   map: SaliencyMap,
   ranked: RankedMap,
+  made: readonly number[],
   fills: ReadonlyMap<Fill, Tensor>,
   { deletionFill, insertionFill, maskFill, maskUpsampling }: MetricSettings,
   scope: Scope,
@@ -143,20 +149,20 @@ function framesOf(
   const saliency = tensor(device, minMax(map), [1, 1, map.height, map.width], { scope });
   const mask = resize(saliency, { size, mode: maskUpsampling });
   return [
-    steps(image, fill(deletionFill), stepAt, ranked.steps),
-    steps(fill(insertionFill), image, stepAt, ranked.steps),
+    steps(image, fill(deletionFill), stepAt, made),
+    steps(fill(insertionFill), image, stepAt, made),
     { count: 1, build: () => mix(fill(maskFill), image, mask) },
     { count: 1, build: () => mix(image, fill(maskFill), mask) },
   ];
 }
 
-/** The pictures between two, after 1, 2, ... steps; the last one, which is `end` itself, is left out. */
-function steps(start: Tensor, end: Tensor, stepAt: Tensor, count: number): Frames {
+/** The pictures between two, after each of the steps `made`. */
+function steps(start: Tensor, end: Tensor, stepAt: Tensor, made: readonly number[]): Frames {
   return {
-    count: count - 1,
+    count: made.length,
     build: (from, to) =>
       tidy([start, end, stepAt], (start, end, stepAt) => {
-        const done = Float32Array.from({ length: to - from }, (_, i) => from + 1 + i);
+        const done = Float32Array.from(made.slice(from, to));
         const taken = tensor(deviceOf(start), done, [done.length, 1, 1, 1], { scope: start.scope });
         // Not 0 where the step that takes the pixel is still to come.
         return where(relu(sub(stepAt, taken)), start, end);

@@ -19,14 +19,11 @@ export interface Frames {
 export type Scores = readonly ArrayLike<number>[];
 
 export interface ScoringOptions {
-  /** The most pictures in one forward pass. */
+  /** The most pictures in one forward pass; the device decides when left out. */
   readonly batchSize?: number;
   /** Stops before the next forward pass, by throwing the signal's reason. */
   readonly signal?: AbortSignal;
 }
-
-/** Large enough that a forward pass is busy, small enough that its activations do not crowd out the memory. */
-const DEFAULT_BATCH = 32;
 
 /**
  * Scores all pictures in as few forward passes as the batch size allows: pictures of different origin share a pass.
@@ -36,7 +33,7 @@ export async function scoreFrames(
   score: ScoreFunction,
   kind: ScoreKind,
   sources: readonly Frames[],
-  { batchSize = DEFAULT_BATCH, signal }: ScoringOptions,
+  { batchSize, signal }: ScoringOptions & { readonly batchSize: number },
 ): Promise<Scores[]> {
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new UsageError(`batchSize is ${batchSize}; use a whole number of 1 or more`);

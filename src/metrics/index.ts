@@ -7,7 +7,14 @@ export {
 } from './faithfulness.ts';
 export { fillOf } from './fill.ts';
 export type { ScoreFunction, ScoringOptions } from './frames.ts';
-export { type Localisation, type LocalisationOptions, localisation, type ObjectMask } from './localisation.ts';
+export {
+  LOCALISATION,
+  type Localisation,
+  type LocalisationMetric,
+  type LocalisationOptions,
+  localisation,
+  type ObjectMask,
+} from './localisation.ts';
 export { type SaliencyMap, sparsity } from './saliency-map.ts';
 export {
   type ClassSource,

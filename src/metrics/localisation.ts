@@ -15,8 +15,12 @@ export interface LocalisationOptions {
   readonly threshold?: number;
 }
 
+/** The names of the numbers that `localisation` measures. */
+export const LOCALISATION = ['pointing', 'energy', 'iou'] as const;
+export type LocalisationMetric = (typeof LOCALISATION)[number];
+
 /** How well a map finds an object. What is not defined, because the map has no positive value, is null. */
-export interface Localisation {
+export interface Localisation extends Readonly<Record<LocalisationMetric, number | null>> {
   /** Pointing game (Zhang et al. 2018, without tolerance): 1 when the map's maximum, the first of several, is inside. */
   readonly pointing: 0 | 1 | null;
   /** The share of the map's positive values that is inside (energy-based pointing game, Wang et al. 2020). */
@@ -27,7 +31,7 @@ export interface Localisation {
 }
 
 /** A fifth of the maximum, as Zhou et al. (2016) and Selvaraju et al. (2017, 15 %) cut their maps about. */
-const DEFAULT_THRESHOLD = 0.2;
+export const DEFAULT_THRESHOLD = 0.2;
 
 /**
  * Compares a map with the ground truth for its class; several classes are compared one by one.

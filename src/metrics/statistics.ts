@@ -36,3 +36,11 @@ function varies(values: ArrayLike<number>): boolean {
   for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return true;
   return false;
 }
+
+/** The value at a share, 0 to 1, of the way along a list, between its points linearly: of a sorted list, a quantile. */
+export function interpolate(list: ArrayLike<number>, share: number): number {
+  const position = share * (list.length - 1);
+  const below = Math.floor(position);
+  const low = at(list, below);
+  return low + (position - below) * (at(list, Math.min(below + 1, list.length - 1)) - low);
+}

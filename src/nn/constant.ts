@@ -53,3 +53,6 @@ export class Parameter extends Constant {
     this.#loaded = values;
   }
 }
+
+/** A parameter that is not learnt: forward passes of training update it. PyTorch calls it a buffer. */
+export class RunningStatistic extends Parameter {}

@@ -1,8 +1,10 @@
+import { deviceOf } from '../kernels/device.ts';
 import { tidy } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { Parameter } from './constant.ts';
 import type { Module } from './module.ts';
 
-/** Is shown the output of an observed module and returns what the network goes on with: the same values. */
+/** Is shown the output of an observed module and returns what the network goes on with: the same values, or others of the same shape. */
 export type Observer = (output: Tensor) => Tensor;
 
 /**
@@ -26,6 +28,11 @@ export class ForwardPass {
       module,
       tidy([x], (input) => module.forward(input, this)),
     );
+  }
+
+  /** The values of a parameter, on the device of `x`. */
+  value(parameter: Parameter, x: Tensor): Tensor {
+    return parameter.on(deviceOf(x));
   }
 
   /** Announces a value as the output of a module, for those that run as part of a fused op; use what it returns. */

@@ -12,12 +12,13 @@ import {
   multiplyAdd,
   multiplyAddRelu,
   relu,
+  reshape,
 } from '../kernels/index.ts';
 import { applyConstant } from '../kernels/op.ts';
 import { pointwiseDefinition } from '../kernels/pointwise/index.ts';
 import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { Constant, Parameter } from './constant.ts';
+import { Constant, Parameter, RunningStatistic } from './constant.ts';
 import type { ForwardPass } from './forward-pass.ts';
 import { Module } from './module.ts';
 
@@ -41,9 +42,9 @@ export class Conv2d extends Module {
     this.geometry = { stride, padding, dilation, groups };
   }
 
-  forward(x: Tensor): Tensor {
-    const device = deviceOf(x);
-    return conv2d(x, this.weight.on(device), { ...this.geometry, bias: this.bias?.on(device) });
+  forward(x: Tensor, pass: ForwardPass): Tensor {
+    const bias = this.bias && pass.value(this.bias, x);
+    return conv2d(x, pass.value(this.weight, x), { ...this.geometry, bias });
   }
 
   /** The convolution with a batch norm behind it folded into its weight and bias, and what may follow that. */
@@ -80,13 +81,13 @@ export class Conv2d extends Module {
   }
 }
 
-/** `torch.nn.BatchNorm2d` in inference: x scale + shift for each channel. */
+/** `torch.nn.BatchNorm2d` in inference: x scale + shift for each channel. (Training: see `TrainingPass`.) */
 export class BatchNorm2d extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter;
-  readonly running_mean: Parameter;
-  readonly running_var: Parameter;
-  readonly #eps: number;
+  readonly running_mean: RunningStatistic;
+  readonly running_var: RunningStatistic;
+  readonly eps: number;
   readonly #scaleConstant: Constant;
   readonly #shiftConstant: Constant;
 
@@ -94,9 +95,9 @@ export class BatchNorm2d extends Module {
     super();
     this.weight = new Parameter([channels]);
     this.bias = new Parameter([channels]);
-    this.running_mean = new Parameter([channels]);
-    this.running_var = new Parameter([channels]);
-    this.#eps = eps;
+    this.running_mean = new RunningStatistic([channels]);
+    this.running_var = new RunningStatistic([channels]);
+    this.eps = eps;
     this.#scaleConstant = Constant.of([channels, 1, 1], () => Float32Array.from(this.affine().scale));
     this.#shiftConstant = Constant.of([channels, 1, 1], () => Float32Array.from(this.affine().shift));
   }
@@ -108,7 +109,7 @@ export class BatchNorm2d extends Module {
     const scale = new Float64Array(gamma.length);
     const shift = new Float64Array(gamma.length);
     for (let c = 0; c < gamma.length; c++) {
-      scale[c] = (gamma[c] ?? 0) / Math.sqrt((variance[c] ?? 0) + this.#eps);
+      scale[c] = (gamma[c] ?? 0) / Math.sqrt((variance[c] ?? 0) + this.eps);
       shift[c] = (beta[c] ?? 0) - (mean[c] ?? 0) * (scale[c] ?? 0);
     }
     return { scale, shift };
@@ -180,6 +181,13 @@ export class AdaptiveAvgPool2d extends Module {
   }
 }
 
+/** `torch.nn.Flatten`: all axes but the first become one. */
+export class Flatten extends Module {
+  forward(x: Tensor): Tensor {
+    return reshape(x, [at(x.shape, 0), -1]);
+  }
+}
+
 /** `torch.nn.Linear`. */
 export class Linear extends Module {
   readonly weight: Parameter;
@@ -191,9 +199,8 @@ export class Linear extends Module {
     this.bias = new Parameter([out]);
   }
 
-  forward(x: Tensor): Tensor {
-    const device = deviceOf(x);
-    return linear(x, this.weight.on(device), this.bias.on(device));
+  forward(x: Tensor, pass: ForwardPass): Tensor {
+    return linear(x, pass.value(this.weight, x), pass.value(this.bias, x));
   }
 }
 
@@ -210,12 +217,12 @@ export class Sequential extends Module {
     return this.#children;
   }
 
+  override sequence(): readonly Module[] {
+    return this.#children.map(([, child]) => child);
+  }
+
   forward(x: Tensor, pass: ForwardPass): Tensor {
-    return chain(
-      pass,
-      x,
-      this.#children.map(([, child]) => child),
-    );
+    return chain(pass, x, this.sequence());
   }
 }
 

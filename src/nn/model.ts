@@ -1,8 +1,10 @@
 import { InputError, UsageError } from '../errors.ts';
 import type { Device } from '../kernels/device.ts';
+import { tidy } from '../tensor/scope.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { ForwardPass, type Observer } from './forward-pass.ts';
+import { chain } from './layers.ts';
 import { type Architecture, architecture } from './models/registry.ts';
 import type { Module } from './module.ts';
 import type { HostArray } from './weights/host-array.ts';
@@ -47,16 +49,63 @@ export class Model {
         `${this.name}: an input of ${height} x ${width} is smaller than the network's stride of ${stride}; use ${stride} x ${stride} pixels or more`,
       );
     }
-    const observers = new Map(
-      Object.entries(observe).map(([layer, observer]) => [this.module.module(layer), observer]),
+    return this.#pass(observe).call(this.module, input);
+  }
+
+  /**
+   * The modules that turn what a layer returns into the logits, one after the other; undefined where the rest of the
+   * network sees more than this output (the body of a residual block, whose shortcut goes around it).
+   * @throws UsageError for a layer that does not exist
+   */
+  after(layer: string): readonly Module[] | undefined {
+    return following(this.module, this.module.module(layer));
+  }
+
+  /**
+   * The logits that follow from the output of a layer; nothing before it runs.
+   * @param output [N,C,I,J], what the layer returned or what shall stand in its place
+   * @returns [N, classes]
+   * @throws UsageError where the network cannot begin behind this layer (see `entryTo`)
+   */
+  forwardFrom(layer: string, output: Tensor, observe: Readonly<Record<string, Observer>> = {}): Tensor {
+    const modules = this.after(layer);
+    if (!modules)
+      throw new UsageError(
+        `${this.name}: the rest of the network needs more than the output of "${layer}"; begin before`,
+      );
+    return tidy([output], (output) => chain(this.#pass(observe), output, modules));
+  }
+
+  /** The last layer behind which a pass can begin that shall run `layer` again; undefined where only the image will do. */
+  entryTo(layer: string): string | undefined {
+    const target = this.module.module(layer);
+    const runsTarget = (module: Module) => module === target || [...module.modules().values()].includes(target);
+    // Layers are in the order in which they run.
+    return this.layers().findLast((name) => this.after(name)?.some(runsTarget));
+  }
+
+  #pass(observe: Readonly<Record<string, Observer>>): ForwardPass {
+    return new ForwardPass(
+      new Map(Object.entries(observe).map(([layer, observer]) => [this.module.module(layer), observer])),
     );
-    return new ForwardPass(observers).call(this.module, input);
   }
 
   /** Frees the weights on a device. */
   release(device: Device): void {
     this.module.release(device);
   }
+}
+
+/** What runs in `module` after `target`, if it is one of a sequence, or of a sequence in a sequence. */
+function following(module: Module, target: Module): readonly Module[] | undefined {
+  const members = module.sequence() ?? [];
+  const position = members.indexOf(target);
+  if (position >= 0) return members.slice(position + 1);
+  for (const [i, member] of members.entries()) {
+    const inside = following(member, target);
+    if (inside) return [...inside, ...members.slice(i + 1)];
+  }
+  return undefined;
 }
 
 export interface LoadOptions {

@@ -13,6 +13,14 @@ export abstract class Module {
   /** The output for one input; called through `ForwardPass.call`, which frees what this computes on the way. */
   abstract forward(x: Tensor, pass: ForwardPass): Tensor;
 
+  /**
+   * The modules that this one amounts to, each of which sees the output of the one before and nothing else; undefined where
+   * data takes other ways. A pass can begin behind any of them. What `forward` calls without a name is spelt out here.
+   */
+  sequence(): readonly Module[] | undefined {
+    return undefined;
+  }
+
   children(): [name: string, module: Module][] {
     return Object.entries(this).filter((entry): entry is [string, Module] => entry[1] instanceof Module);
   }

@@ -6,6 +6,7 @@ import {
   operations,
   outputSize,
   resnet50Convolutions,
+  shareBehind,
   weightBytes,
 } from '../../bench/convolutions.ts';
 import { layersOf, requireLayer } from '../../src/nn/model.ts';
@@ -37,6 +38,13 @@ describe("ResNet-50's floors", () => {
     // torchvision states 4.089 billion multiply-adds for the network; its linear layer has 2048 x 1000 of them.
     const all = convolutions.reduce((sum, shape) => sum + operations(shape), 0);
     expect(all / 2 + 2048 * 1000).toBe(4_089_184_256);
+  });
+
+  it('knows what is behind a stage', () => {
+    // Counted by hand: layer3 has 1464, layer4 809 of 4087 million multiply-adds in convolutions.
+    expect(shareBehind('layer4')).toBe(0);
+    expect(shareBehind('layer3')).toBeCloseTo(809 / 4087, 3);
+    expect(shareBehind('layer2')).toBeCloseTo(2273 / 4087, 3);
   });
 
   it('holds the weights without the batch norms', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseOptions, USAGE } from '../../bench/options.ts';
+import { COMMANDS, parseOptions, USAGE } from '../../bench/options.ts';
 import { UsageError } from '../../src/errors.ts';
 
 describe('options of the benchmark', () => {
@@ -37,11 +37,11 @@ describe('options of the benchmark', () => {
   });
 
   it('explains every command', () => {
-    for (const command of ['peers', 'kernels', 'cam', 'cold', 'memory']) expect(USAGE).toContain(`  ${command} `);
+    for (const command of Object.keys(COMMANDS)) expect(USAGE).toContain(`  ${command} `);
   });
 
   it.each<[string, string[], string]>([
-    ['no command', [], 'peers, kernels, cam, cold, memory'],
+    ['no command', [], 'peers, kernels, cam, methods, metrics, cold, memory'],
     ['an unknown command', ['speed'], '"speed"'],
     ['two commands', ['peers', 'cam'], '"cam"'],
     ['an unknown option', ['peers', '--fast'], '--fast'],

@@ -13,6 +13,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { encodePng } from '../../src/image/encode.ts';
+import { filledImage } from '../../src/image/image.ts';
+import type { ResultRecord } from '../../src/metrics/evaluation/records.ts';
 import type { Summary } from '../../src/metrics/evaluation/summary.ts';
 import { fmgcam, MODEL, ON_CPU, type Run, type RunOptions, temporaryFolder, WEIGHTS } from '../support/command.ts';
 import { uniform } from '../support/random-model.ts';
@@ -165,7 +167,7 @@ describeShared('evaluate', () => {
       while (child.exitCode === null && !(existsSync(out) && lines(out).length > 2))
         await new Promise((r) => setTimeout(r, 2));
       child.kill('SIGTERM');
-      expect(await ended).toBe(1);
+      expect(await ended).toBe(143);
       expect(stderr.trimEnd().split('\n').at(-1)).toBe(
         'fmgcam: stopped by SIGTERM; the same command goes on where it stopped',
       );
@@ -260,16 +262,36 @@ describeShared('evaluate', () => {
       );
     });
 
+    const underBash = (folder: string, out: string, script: (command: string) => string) => {
+      const command = [process.execPath, MAIN, ...argsOf(folder, out)].map((arg) => `'${arg}'`).join(' ');
+      return spawnSync('bash', ['-c', script(command)], { encoding: 'utf8' });
+    };
+
+    it('before the first line: nothing is left, not even a lock', async () => {
+      const folder = await imageFolder(1);
+      const out = outIn(folder);
+      const { stderr, status } = underBash(folder, out, (command) => `trap '' XFSZ; ulimit -f 0; exec ${command}`);
+      expect(stderr).toMatch(/^fmgcam: .*results\.jsonl: cannot be written: /);
+      expect(status).toBe(1);
+      expect([existsSync(out), existsSync(`${out}.lock`)]).toEqual([false, false]);
+    });
+
+    it.skipIf(!existsSync('/dev/full'))('behind standard output: the results are kept, and it says so', async () => {
+      const folder = await imageFolder(1);
+      const out = outIn(folder);
+      const { stderr, status } = underBash(folder, out, (command) => `exec ${command} > /dev/full`);
+      expect(stderr).toMatch(/\nfmgcam: the results cannot be printed: the disk is full\n$/);
+      expect(status).toBe(1);
+      expect(results(out)).toHaveLength(2);
+    });
+
     it('after a while: what was written is kept whole, and the run goes on when there is room', async () => {
       const folder = await imageFolder(4);
       const [out, whole] = [outIn(folder), outIn(folder, 'whole.jsonl')];
       await expectSuccess(evaluate(folder, whole));
       // A limit on the size of files fails as a full disk does, in the middle of a line.
       const blocks = Math.floor(readFileSync(whole).length / 2 / 1024);
-      const quoted = [process.execPath, MAIN, ...argsOf(folder, out)].map((arg) => `'${arg}'`).join(' ');
-      const limited = spawnSync('bash', ['-c', `trap '' XFSZ; ulimit -f ${blocks}; exec ${quoted}`], {
-        encoding: 'utf8',
-      });
+      const limited = underBash(folder, out, (command) => `trap '' XFSZ; ulimit -f ${blocks}; exec ${command}`);
       expect(limited.stderr.trimEnd().split('\n').at(-1)).toMatch(
         /results\.jsonl: cannot be written: .*; what was written before is kept/,
       );
@@ -317,6 +339,104 @@ describeShared('evaluate', () => {
     const out = outIn(folder);
     await expectSuccess(evaluate(join(folder, 'list.txt'), out));
     expect(results(out).map(({ image }) => image)).toEqual(['0.png', '0.png', '1.png', '1.png', 'none.png']);
+    const { stderr } = await expectSuccess(evaluate(join(folder, 'list.txt'), out));
+    expect(stderr.at(-1)).toBe(
+      '3 of 3 images are done already, 1 of them with an error: take their lines out of the results to try again',
+    );
+  });
+
+  it('a list may begin with a byte order mark and have absolute names, which are the same images', async () => {
+    const folder = await imageFolder(1);
+    const list = join(folder, 'list.txt');
+    writeFileSync(list, `\uFEFF${join(folder, '0.png')}\n`);
+    const out = outIn(folder);
+    await expectSuccess(evaluate(list, out));
+    expect(results(out).map(({ image, error }) => [image, error])).toEqual(
+      new Array(2).fill([join(folder, '0.png'), undefined]),
+    );
+    writeFileSync(list, `0.png\n${join(folder, '0.png')}\n`);
+    await expectFailure(evaluate(list, out), /list\.txt: names .*0\.png twice; take one of the lines out$/);
+  });
+});
+
+describeShared('ground truth', () => {
+  const line = (image: string, masks: Record<string, string>) => `${JSON.stringify({ image, masks })}\n`;
+  const white = (width: number, height: number) => encodePng(filledImage(width, height, [1, 1, 1]));
+
+  async function listed(...content: string[]) {
+    const folder = await imageFolder(2);
+    const list = join(folder, 'list.jsonl');
+    writeFileSync(list, content.join(''));
+    return { folder, list, out: outIn(folder) };
+  }
+
+  it('of the classes that have a mask: all inside a mask of everything, and one number for each class and method', async () => {
+    const { folder, list, out } = await listed('1.png\n', line('0.png', { cat: 'all.png', 5: 'left.png' }));
+    writeFileSync(join(folder, 'all.png'), await white(12, 9));
+    const left = filledImage(12, 9, [0, 0, 0]);
+    for (let y = 0; y < 9; y++) left.data.fill(255, 36 * y, 36 * y + 18);
+    writeFileSync(join(folder, 'left.png'), await encodePng(left));
+    const { stdout } = await expectSuccess(evaluate(list, out, ['--topk', '10', '--iou-threshold', '0.000001']));
+    const header = JSON.parse(lines(out)[0] ?? '');
+    expect(header.settings.iouThreshold).toBe(1e-6);
+    expect(header.list.masks).toMatch(/^[0-9a-f]{64}$/);
+
+    const [first, , third] = lines(out)
+      .slice(1)
+      .map((text): ResultRecord => JSON.parse(text));
+    expect(
+      first?.ranks
+        .filter(({ pointing }) => pointing !== undefined)
+        .map(({ index }) => index)
+        .sort(),
+    ).toEqual([3, 5]);
+    expect(third?.ranks.every((rank) => !('pointing' in rank || 'energy' in rank || 'iou' in rank))).toBe(true);
+    const gradCam = lines(out)
+      .slice(1)
+      .map((text): ResultRecord => JSON.parse(text))
+      .find(({ image, method }) => image === '0.png' && method === 'grad-cam');
+    for (const { index, pointing, energy, map, undefinedBecause } of gradCam?.ranks ?? []) {
+      if (index !== 3 && index !== 5) continue;
+      const positive = map?.levels.some((level) => level > 0);
+      if (!positive) expect(undefinedBecause?.energy).toBe('the map has no positive value');
+      else if (index === 3) expect([pointing, energy]).toEqual([1, 1]);
+      else expect(energy).toBeLessThan(1);
+    }
+    expect(stdout).toMatch(/mean pointing +n +mean energy +n +mean IoU +n\n/);
+    expect(stdout).toMatch(/\nfm-g-cam - grad-cam +\d+ +IoU +\d /);
+  });
+
+  it('refuses a list that is no list, and classes that are unknown or named twice', async () => {
+    const { list, out } = await listed(line('0.png', { unicorn: 'all.png' }));
+    await expectFailure(evaluate(list, out), /list\.jsonl, line 1: class "unicorn" is unknown to resnet20-cifar10/);
+    writeFileSync(list, `1.png\n{"image": 7}\n`);
+    await expectFailure(evaluate(list, out), /list\.jsonl, line 2: write \{"image": "a\.jpg"/);
+    writeFileSync(list, '{"image": "0.png"');
+    await expectFailure(evaluate(list, out), /list\.jsonl, line 1: write \{"image": "a\.jpg"/);
+    writeFileSync(list, line('0.png', { cat: 'a.png', 3: 'b.png' }));
+    await expectFailure(evaluate(list, out), /line 1: names one class twice/);
+    await expectFailure(evaluate(list, out, ['--iou-threshold', '0']), 'marks every pixel; use more than 0', 2);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it('an unusable mask is an error of its image; other masks are another list', async () => {
+    const { folder, list, out } = await listed(line('0.png', { cat: 'mask.png' }), line('1.png', { cat: 'none.png' }));
+    writeFileSync(join(folder, 'mask.png'), await white(9, 12));
+    await expectSuccess(evaluate(list, out));
+    expect(results(out).map(({ error }) => error)).toEqual([
+      `${join(folder, 'mask.png')}: is 9 x 12, the image 12 x 9; give a mask of its size`,
+      `${join(folder, 'none.png')}: cannot be read: there is no such file`,
+    ]);
+    writeFileSync(list, '0.png\n1.png\n');
+    await expectFailure(
+      evaluate(list, out),
+      /comes from another list of 2 images with other masks; name another file$/,
+    );
+    writeFileSync(list, line('0.png', { cat: 'black.png' }));
+    writeFileSync(join(folder, 'black.png'), await encodePng(filledImage(12, 9, [0, 0, 0])));
+    const other = outIn(folder, 'other.jsonl');
+    await expectSuccess(evaluate(list, other));
+    expect(results(other)[0]?.error).toMatch(/black\.png: is all black; leave out classes that are not there$/);
   });
 });
 

@@ -90,6 +90,7 @@ const settings = (samples: EvaluationSettings['samples']): EvaluationSettings =>
   preprocessing: squash(32),
   ...protocolChoices('described'),
   samples,
+  iouThreshold: 0.2,
 });
 
 function record(image: string, method: string, ic: number | null, iauc = 0.5): ResultRecord {
@@ -164,7 +165,7 @@ describe('Summariser', () => {
   it("prints the paper's table", () => {
     const text = formatSummary(summarise('paired')).split('\n');
     expect(text[0]).toBe('protocol described: resnet20-cifar10 at layer3, 3 images, 1 more failed');
-    expect(text[2]).toMatch(/^CAM type +rank +mean IAUC +n +mean IC +n +mean DAUC +n +mean DC +n$/);
+    expect(text[2]).toMatch(/^CAM type +class rank +mean IAUC +n +mean IC +n +mean DAUC +n +mean DC +n$/);
     expect(text[3]).toMatch(/^fm-g-cam +1 +0.500000 +3 +0.000000 +2 +0.000000 +3 +0.000000 +3$/);
     expect(text[4]).toMatch(/^grad-cam +1 +0.500000 +3 +0.375000 +2 /);
   });

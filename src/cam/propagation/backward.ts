@@ -3,15 +3,15 @@ import { abs, max, sum, transpose } from '../../kernels/index.ts';
 import { tidy } from '../../tensor/scope.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { oneHot } from '../explain.ts';
 import { type Method, type MethodCall, throwIfAborted } from '../method.ts';
+import { oneHot } from '../observe.ts';
 
 export interface BackwardOptions {
   /** What takes the place of the gradients of the ops. */
   readonly rules?: BackwardRules | undefined;
   /**
-   * What the walk begins with, [K,N,classes]; by itself the derivative of each target logit.
-   * @param targets [K,N,classes]: 1 at class k of image n, else 0
+   * What the walk begins with, [K,N,classes]; by itself the derivative of each target score.
+   * @param targets [K,N,classes]: 1 at class k of image n (-1 for a counterfactual), else 0
    * @param logits [N,classes]
    */
   readonly start?: (targets: Tensor, logits: Tensor) => Tensor;
@@ -22,7 +22,7 @@ export interface BackwardOptions {
  * @returns [K,N,3,H,W]
  */
 export function backToInput(
-  { model, classes }: Pick<MethodCall, 'model' | 'classes'>,
+  { model, classes, counterfactual }: Pick<MethodCall, 'model' | 'classes' | 'counterfactual'>,
   input: Tensor,
   { rules, start = (targets) => targets }: BackwardOptions = {},
 ): Tensor {
@@ -32,7 +32,7 @@ export function backToInput(
       const image = tape.watch(input);
       const recorded = model.forward(image);
       const logits = recorded.alias({ recorder: undefined });
-      return at(tape.vjp(recorded, start(oneHot(classes, logits), logits), [image], rules), 0);
+      return at(tape.vjp(recorded, start(oneHot({ classes, counterfactual }, logits), logits), [image], rules), 0);
     });
   } finally {
     tape.dispose();

@@ -1,9 +1,10 @@
 import { deviceOf, mul, multiplyAdd, scalar, sub, tensor } from '../../kernels/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Method } from '../method.ts';
+import { requireCount } from '../options.ts';
+import { inScopeOfInput } from '../passes.ts';
 import { sumOfColours } from './backward.ts';
-import { inScopeOfInput, meanGradient } from './mean-gradient.ts';
-import { requireCount } from './options.ts';
+import { meanGradient } from './mean-gradient.ts';
 
 export interface IntegratedGradientsOptions {
   /**

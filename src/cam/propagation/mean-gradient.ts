@@ -1,7 +1,8 @@
-import { add, deviceOf, mul, reshape, scalar, slice, sum } from '../../kernels/index.ts';
-import { Scope, tidy } from '../../tensor/scope.ts';
+import { add, deviceOf, mul, reshape, scalar, sum } from '../../kernels/index.ts';
+import { tidy } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type MethodCall, throwIfAborted } from '../method.ts';
+import { settled } from '../passes.ts';
 import { backToInput } from './backward.ts';
 
 export interface Variants {
@@ -36,36 +37,14 @@ export async function meanGradient(call: MethodCall, { count, batch, make }: Var
 }
 
 /** The sum over S variants [S,N,3,H,W] of the gradients, [K,N,3,H,W]; the variants are one batch of S N images. */
-function sumOfGradients({ model, classes }: MethodCall, variants: Tensor): Tensor {
+function sumOfGradients({ model, classes, counterfactual }: MethodCall, variants: Tensor): Tensor {
   return tidy([variants], (variants) => {
     const [S = 1, ...images] = variants.shape;
     const repeated = Array.from({ length: S }, () => classes).flat();
-    const gradients = backToInput({ model, classes: repeated }, reshape(variants, [-1, ...images.slice(1)]));
+    const gradients = backToInput(
+      { model, classes: repeated, counterfactual },
+      reshape(variants, [-1, ...images.slice(1)]),
+    );
     return sum(reshape(gradients, [-1, S, ...images]), [1]);
   });
-}
-
-/** Waits until the device has got this far, and lets events in, which the CPU device by itself would not. */
-async function settled(x: Tensor): Promise<void> {
-  const origin = x.shape.map(() => 0);
-  const first = slice(
-    x,
-    origin,
-    origin.map(() => 1),
-  );
-  await first.data().finally(() => first.dispose());
-  await new Promise((resolve) => setTimeout(resolve));
-}
-
-/** Runs `compute` on the call with an input in a scope of its own; what it returns belongs to the scope of the input. */
-export async function inScopeOfInput(
-  call: MethodCall,
-  compute: (call: MethodCall, scope: Scope) => Promise<Tensor>,
-): Promise<Tensor> {
-  const scope = new Scope(call.input.scope);
-  try {
-    return scope.keep(await compute({ ...call, input: scope.enter(call.input) }, scope));
-  } finally {
-    scope.dispose();
-  }
 }

@@ -4,9 +4,10 @@ import { gaussian } from '../../random.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Method } from '../method.ts';
+import { requireCount } from '../options.ts';
+import { inScopeOfInput } from '../passes.ts';
 import { strongestColour } from './backward.ts';
-import { inScopeOfInput, meanGradient } from './mean-gradient.ts';
-import { requireCount } from './options.ts';
+import { meanGradient } from './mean-gradient.ts';
 
 export interface SmoothGradOptions {
   /** Noisy copies of each image; 50 when left out, beyond which the paper sees little difference. */

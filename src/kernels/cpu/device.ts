@@ -116,7 +116,7 @@ export class CpuDevice implements Device {
     try {
       const exact = this.precision === 'exact';
       const run = (name: KernelName, job: Job, units: number) =>
-        pool.run(name, workspace.write(Int32Array.from(Object.values(job))), units);
+        pool.run(name, workspace.write(new Int32Array(Object.values(job))), units);
       return kernel.wasm({ inputs: inputs.map(open), outputs: outputs.map(open), attributes, run, workspace, exact });
     } finally {
       workspace.release();

@@ -172,6 +172,7 @@ export function multiplyTiles(
 ): void {
   if (ASC_FEATURE_RELAXED_SIMD) {
     if (height == 6) tiles6(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
+    else if (height < 5) tiles4(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
     else tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);
   } else {
     if (height == 5) tiles5(sources, targets, x, outer, outerStep, inner, innerStep, length, w, panels, y, bias, residual, relu);

@@ -63,9 +63,13 @@ class Maximum {
   of(image: usize, row: Window, column: Window, width: usize, pixel: usize): v128 {
     let maximum = f32x4.splat(-Infinity);
     let isNaN = f32x4.splat(0);
-    for (let i = row.start; i < row.end; i += row.step) {
-      for (let j = column.start; j < column.end; j += column.step) {
-        const value = v128.load(image + (i * width + j) * pixel);
+    const size = (column.end - column.start) * pixel;
+    const step = column.step * pixel;
+    const lines = image + row.end * width * pixel;
+    for (let line = image + row.start * width * pixel; line < lines; line += row.step * width * pixel) {
+      const from = line + column.start * pixel;
+      for (let at = from; at < from + size; at += step) {
+        const value = v128.load(at);
         // The first of equal maxima stays: it may be 0 or -0.
         maximum = f32x4.pmax(maximum, value);
         isNaN = v128.or(isNaN, f32x4.ne(value, value));

@@ -1,6 +1,5 @@
 import { random32 } from '../../random.ts';
-import { at } from '../../tensor/shape.ts';
-import { meanOf } from '../statistics.ts';
+import { interpolate, meanOf } from '../statistics.ts';
 
 /* Statistics of paired differences. Seeded: the same values give the same answer. */
 
@@ -24,13 +23,7 @@ export function bootstrapInterval(values: ArrayLike<number>, seed: number, level
     for (let i = 0; i < n; i++) sum += values[Math.floor((random() / 2 ** 32) * n)] as number;
     return sum / n;
   }).sort();
-  const quantile = (q: number) => {
-    const position = q * (RESAMPLES - 1);
-    const below = Math.floor(position);
-    const low = at(means, below);
-    return low + (position - below) * (at(means, Math.min(below + 1, RESAMPLES - 1)) - low);
-  };
-  return { low: quantile((1 - level) / 2), high: quantile((1 + level) / 2) };
+  return { low: interpolate(means, (1 - level) / 2), high: interpolate(means, (1 + level) / 2) };
 }
 
 const PERMUTATIONS = 10_000;

@@ -13,8 +13,10 @@ import { at } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type Faithfulness, faithfulness } from '../faithfulness.ts';
 import type { ScoringOptions } from '../frames.ts';
+import type { ObjectMask } from '../localisation.ts';
 import { rangeOf, type SaliencyMap } from '../saliency-map.ts';
 import { type MetricSettings, metricSettings } from '../settings.ts';
+import { type Located, locate } from './ground-truth.ts';
 
 /* The evaluation of the FM-G-CAM paper (its section 5, Table 3), twice: as its authors' code does it, and as its text says. */
 
@@ -81,6 +83,8 @@ export interface EvaluationSettings {
   /** What becomes of an image for which a metric is undefined with one of the methods: it goes for all, or for that one. */
   readonly samples: 'paired' | 'each';
   readonly metrics: MetricSettings;
+  /** Where there is ground truth: the share of the map's largest value from which a pixel counts as marked. */
+  readonly iouThreshold: number;
 }
 
 /** The choices of a protocol that do not depend on the model. */
@@ -118,12 +122,27 @@ export function prepare(photo: RgbImage, { squashFirst, preprocessing }: Evaluat
   return { ...prepared, region: { x: x * scaleX, y: y * scaleY, width: width * scaleX, height: height * scaleY } };
 }
 
+/** A mask as the network would see it: inside is what is at least half covered. */
+function maskSeen(mask: RgbImage, settings: EvaluationSettings): ObjectMask {
+  const data = mask.data.map((_, i) => (mask.data.subarray(i - (i % 3), i - (i % 3) + 3).some(Boolean) ? 255 : 0));
+  const { seen } = prepare({ ...mask, data }, settings);
+  const { width, height } = seen;
+  return { data: Array.from({ length: width * height }, (_, i) => at(seen.data, 3 * i) >= 128), height, width };
+}
+
 /** One of the most probable classes of an image, its map by one method, and how faithful that is. */
 export interface RankResult {
   readonly index: number;
   readonly probability: number;
   readonly map: SaliencyMap;
   readonly metrics: Faithfulness;
+  /** Undefined where there is no ground truth for the class. */
+  readonly located: Located | undefined;
+}
+
+export interface ImageOptions extends ScoringOptions {
+  /** Where the objects of a class are, in the photograph: every pixel that is not black. */
+  readonly masks?: ReadonlyMap<number, RgbImage>;
 }
 
 /**
@@ -136,9 +155,9 @@ export async function evaluateImage(
   device: Device,
   photo: RgbImage,
   settings: EvaluationSettings,
-  options: ScoringOptions = {},
+  { masks, ...options }: ImageOptions = {},
 ): Promise<RankResult[][]> {
-  const { protocol, methods, topK, layer, scoredClass } = settings;
+  const { protocol, methods, topK, layer, scoredClass, iouThreshold } = settings;
   return withScope(async (scope) => {
     const { input, shape } = prepare(photo, settings);
     const x = tensor(device, input, shape, { scope });
@@ -161,13 +180,19 @@ export async function evaluateImage(
       settings.metrics,
       options,
     );
+    const objects = new Map(Array.from(masks ?? [], ([index, mask]) => [index, maskSeen(mask, settings)]));
     return methods.map((_, m) =>
-      classes.map((index, rank) => ({
-        index,
-        probability: at(probabilities, index),
-        map: at(maps, m * topK + rank),
-        metrics: at(measured, m * topK + rank),
-      })),
+      classes.map((index, rank) => {
+        const map = at(maps, m * topK + rank);
+        const object = objects.get(index);
+        return {
+          index,
+          probability: at(probabilities, index),
+          map,
+          metrics: at(measured, m * topK + rank),
+          located: object && locate(map, object, iouThreshold),
+        };
+      }),
     );
   });
 }

@@ -1,6 +1,7 @@
 import { InputError } from '../../errors.ts';
-import { at } from '../../tensor/shape.ts';
 import { FAITHFULNESS, type FaithfulnessMetric } from '../faithfulness.ts';
+import { LOCALISATION, type LocalisationMetric } from '../localisation.ts';
+import { interpolate } from '../statistics.ts';
 import type { EvaluationSettings, RankResult } from './protocol.ts';
 
 /* The lines of a results file: a header, then one line for each image and method, or one for an image that failed. */
@@ -15,16 +16,31 @@ export interface Shard {
   readonly count: number;
 }
 
+/** The whole list, not only the shard. */
+export interface ImageList {
+  readonly images: number;
+  /** SHA-256 of the sorted names, each ended by a line feed. */
+  readonly sha256: string;
+  /** SHA-256 of the names of the masks; null where there are none. */
+  readonly masks: string | null;
+}
+
 export interface Header {
   readonly format: typeof FORMAT;
   readonly version: typeof VERSION;
   readonly settings: EvaluationSettings;
-  /** The whole list, not only the shard: how many images, and the SHA-256 of their sorted names, each ended by a line feed. */
-  readonly list: { readonly images: number; readonly sha256: string };
+  readonly list: ImageList;
   readonly shard: Shard;
 }
 
-export type Measurements = Readonly<Record<FaithfulnessMetric, number | null>>;
+/** Everything that is measured of a map. */
+export const METRICS = [...FAITHFULNESS, ...LOCALISATION] as const;
+export type Metric = (typeof METRICS)[number];
+
+/** Null where a metric is not defined; without ground truth there is no localisation. */
+export type Measurements = Readonly<
+  Record<FaithfulnessMetric, number | null> & Partial<Record<LocalisationMetric, number | null>>
+>;
 
 export interface RankRecord extends Measurements {
   /** The explained class. */
@@ -62,9 +78,12 @@ export function isError(record: ImageRecord): record is ErrorRecord {
 /** Points of a curve that a record keeps. */
 export const CURVE_POINTS = 21;
 
-export function rankRecord({ index, probability, map, metrics }: RankResult, label: string): RankRecord {
-  const { classes, curves, tied, undefinedBecause } = metrics;
-  const values = Object.fromEntries(FAITHFULNESS.map((name) => [name, metrics[name]])) as Measurements;
+export function rankRecord({ index, probability, map, metrics, located }: RankResult, label: string): RankRecord {
+  const { classes, curves, tied } = metrics;
+  const undefinedBecause = { ...metrics.undefinedBecause, ...located?.undefinedBecause };
+  const measured = { ...metrics, ...located };
+  const names = METRICS.filter((name) => measured[name] !== undefined);
+  const values = Object.fromEntries(names.map((name) => [name, measured[name]])) as Measurements;
   return {
     index,
     class: label,
@@ -81,13 +100,9 @@ export function rankRecord({ index, probability, map, metrics }: RankResult, lab
 
 /** Linear interpolation at equally spaced points, to six digits. */
 function sampled(curve: readonly number[]): number[] {
-  return Array.from({ length: CURVE_POINTS }, (_, i) => {
-    const position = (i / (CURVE_POINTS - 1)) * (curve.length - 1);
-    const below = Math.floor(position);
-    const low = at(curve, below);
-    const value = low + (position - below) * (at(curve, Math.min(below + 1, curve.length - 1)) - low);
-    return Number(value.toPrecision(6));
-  });
+  return Array.from({ length: CURVE_POINTS }, (_, i) =>
+    Number(interpolate(curve, i / (CURVE_POINTS - 1)).toPrecision(6)),
+  );
 }
 
 function levelsOf({ data, height, width }: RankResult['map']): RankRecord['map'] {

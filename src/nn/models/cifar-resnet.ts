@@ -1,7 +1,17 @@
 import { globalAvgPool2d, pad, slice } from '../../kernels/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ForwardPass } from '../forward-pass.ts';
-import { BatchNorm2d, Conv2d, chain, convNorm, Linear, Sequential } from '../layers.ts';
+import {
+  AdaptiveAvgPool2d,
+  BatchNorm2d,
+  Conv2d,
+  chain,
+  convNorm,
+  Flatten,
+  Linear,
+  ReLU,
+  Sequential,
+} from '../layers.ts';
 import { Module } from '../module.ts';
 
 /* The residual networks of He et al. 2015, section 4.2, for CIFAR-10: 6n+2 layers, shortcuts without parameters. */
@@ -69,6 +79,11 @@ export class CifarResNet extends Module {
     this.layer2 = stage(16, 32, 2);
     this.layer3 = stage(32, 64, 2);
     this.linear = new Linear(64, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    const head = [new AdaptiveAvgPool2d([1, 1]), new Flatten(), this.linear];
+    return [this.conv1, this.bn1, new ReLU(), this.layer1, this.layer2, this.layer3, ...head];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {

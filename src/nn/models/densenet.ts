@@ -1,7 +1,19 @@
 import { adaptiveAvgPool2d, concat, reshape } from '../../kernels/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ForwardPass } from '../forward-pass.ts';
-import { AvgPool2d, BatchNorm2d, Conv2d, chain, convNorm, Linear, MaxPool2d, normRelu, ReLU } from '../layers.ts';
+import {
+  AdaptiveAvgPool2d,
+  AvgPool2d,
+  BatchNorm2d,
+  Conv2d,
+  chain,
+  convNorm,
+  Flatten,
+  Linear,
+  MaxPool2d,
+  normRelu,
+  ReLU,
+} from '../layers.ts';
 import { Module } from '../module.ts';
 
 /* Densely connected networks (Huang et al. 2017, arXiv:1608.06993), as torchvision builds them. */
@@ -73,6 +85,10 @@ class Transition extends Module {
     this.conv = new Conv2d(channels, out, 1);
   }
 
+  override sequence(): readonly Module[] {
+    return [this.norm, this.relu, this.conv, this.pool];
+  }
+
   forward(x: Tensor, pass: ForwardPass): Tensor {
     return chain(pass, normRelu(pass, x, this.norm, this.relu), [this.conv, this.pool]);
   }
@@ -129,6 +145,10 @@ class DenseNetFeatures extends Module {
     return this.#children;
   }
 
+  override sequence(): readonly Module[] {
+    return [this.#conv0, this.#norm0, this.#relu0, ...this.#body, this.#norm5, new ReLU()];
+  }
+
   forward(x: Tensor, pass: ForwardPass): Tensor {
     const stem = convNorm(pass, x, this.#conv0, this.#norm0, { relu: this.#relu0 });
     return normRelu(pass, chain(pass, stem, this.#body), this.#norm5);
@@ -144,6 +164,10 @@ export class DenseNet extends Module {
     super();
     this.features = new DenseNetFeatures(options);
     this.classifier = new Linear(this.features.channels, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    return [this.features, new AdaptiveAvgPool2d([1, 1]), new Flatten(), this.classifier];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {

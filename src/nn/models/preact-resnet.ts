@@ -7,6 +7,7 @@ import {
   Conv2d,
   chain,
   convNorm,
+  Flatten,
   Linear,
   MaxPool2d,
   normRelu,
@@ -14,7 +15,7 @@ import {
   Sequential,
 } from '../layers.ts';
 import { Module } from '../module.ts';
-import { classify, type Depths, stages } from './resnet.ts';
+import { classify, type PerStage, stages } from './resnet.ts';
 
 /* ResNet V2: identity mappings in deep residual networks (He et al. 2016, arXiv:1603.05027). Norm and ReLU come before
    each convolution, and the sum of a block goes on as it is. torchvision has no such family; the names are in its style. */
@@ -96,12 +97,17 @@ export class PreActResNet extends Module {
   readonly avgpool = new AdaptiveAvgPool2d([1, 1]);
   readonly fc: Linear;
 
-  constructor(block: typeof PreActBasicBlock | typeof PreActBottleneck, depths: Depths, classes: number) {
+  constructor(block: typeof PreActBasicBlock | typeof PreActBottleneck, depths: PerStage, classes: number) {
     super();
     ({ layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 } = stages(block, depths));
     const channels = 512 * block.expansion;
     this.bn = new BatchNorm2d(channels);
     this.fc = new Linear(channels, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
+    return [this.conv1, this.maxpool, ...stages, this.bn, this.relu, this.avgpool, new Flatten(), this.fc];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {

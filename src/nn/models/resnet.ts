@@ -7,6 +7,7 @@ import {
   Conv2d,
   chain,
   convNorm,
+  Flatten,
   Linear,
   MaxPool2d,
   ReLU,
@@ -108,19 +109,33 @@ function stage(block: Block, count: number, channels: number, width: number, str
   );
 }
 
-export type Depths = readonly [number, number, number, number];
+/** One number for each of the four stages. */
+export type PerStage = readonly [number, number, number, number];
 
-/** The four stages behind a stem of 64 channels: from one to the next the width doubles and the resolution halves. */
+/** What a network of the family may have otherwise than those for ImageNet. */
+export interface ResNetShape {
+  /** Height and width of the stem's kernel, an odd number; its stride is 2. */
+  readonly stem: number;
+  /** Channels of the 3x3 convolutions; the stem has those of the first stage. */
+  readonly widths: PerStage;
+  readonly strides: PerStage;
+}
+
+/** From one stage to the next the width doubles and the resolution halves. */
+const IMAGENET: ResNetShape = { stem: 7, widths: [64, 128, 256, 512], strides: [1, 2, 2, 2] };
+
+/** The four stages behind a stem of as many channels as the first has. */
 export function stages(
   block: Block,
-  depths: Depths,
+  depths: PerStage,
+  { widths, strides }: Omit<ResNetShape, 'stem'> = IMAGENET,
 ): Readonly<Record<'layer1' | 'layer2' | 'layer3' | 'layer4', Sequential>> {
   const e = block.expansion;
   return {
-    layer1: stage(block, depths[0], 64, 64, 1),
-    layer2: stage(block, depths[1], 64 * e, 128, 2),
-    layer3: stage(block, depths[2], 128 * e, 256, 2),
-    layer4: stage(block, depths[3], 256 * e, 512, 2),
+    layer1: stage(block, depths[0], widths[0], widths[0], strides[0]),
+    layer2: stage(block, depths[1], widths[0] * e, widths[1], strides[1]),
+    layer3: stage(block, depths[2], widths[1] * e, widths[2], strides[2]),
+    layer4: stage(block, depths[3], widths[2] * e, widths[3], strides[3]),
   };
 }
 
@@ -132,8 +147,8 @@ export function classify(pass: ForwardPass, features: Tensor, avgpool: AdaptiveA
 
 /** torchvision's ResNet: [N,3,H,W] to logits [N, classes]. */
 export class ResNet extends Module {
-  readonly conv1 = new Conv2d(3, 64, 7, { stride: [2, 2], padding: [3, 3] });
-  readonly bn1 = new BatchNorm2d(64);
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d;
   readonly relu = new ReLU();
   readonly maxpool = new MaxPool2d(3, 2, 1);
   readonly layer1: Sequential;
@@ -143,10 +158,23 @@ export class ResNet extends Module {
   readonly avgpool = new AdaptiveAvgPool2d([1, 1]);
   readonly fc: Linear;
 
-  constructor(block: Block, depths: Depths, classes: number) {
+  constructor(block: Block, depths: PerStage, classes: number, shape: ResNetShape = IMAGENET) {
     super();
-    ({ layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 } = stages(block, depths));
-    this.fc = new Linear(512 * block.expansion, classes);
+    const { stem, widths } = shape;
+    const padding = (stem - 1) / 2;
+    this.conv1 = new Conv2d(3, widths[0], stem, { stride: [2, 2], padding: [padding, padding] });
+    this.bn1 = new BatchNorm2d(widths[0]);
+    const { layer1, layer2, layer3, layer4 } = stages(block, depths, shape);
+    this.layer1 = layer1;
+    this.layer2 = layer2;
+    this.layer3 = layer3;
+    this.layer4 = layer4;
+    this.fc = new Linear(widths[3] * block.expansion, classes);
+  }
+
+  override sequence(): readonly Module[] {
+    const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
+    return [this.conv1, this.bn1, this.relu, this.maxpool, ...stages, this.avgpool, new Flatten(), this.fc];
   }
 
   forward(x: Tensor, pass: ForwardPass): Tensor {
@@ -161,3 +189,9 @@ export const resnet34 = (classes: number) => new ResNet(BasicBlock, [3, 4, 6, 3]
 export const resnet50 = (classes: number) => new ResNet(Bottleneck, [3, 4, 6, 3], classes);
 export const resnet101 = (classes: number) => new ResNet(Bottleneck, [3, 4, 23, 3], classes);
 export const resnet152 = (classes: number) => new ResNet(Bottleneck, [3, 8, 36, 3], classes);
+
+/**
+ * A small one for scenes of 96 x 96 pixels or so (see `training/`). Its last stage keeps the resolution, for maps of 6 x 6.
+ */
+export const resnetScenes = (classes: number) =>
+  new ResNet(BasicBlock, [2, 2, 2, 1], classes, { stem: 5, widths: [32, 64, 128, 256], strides: [1, 2, 2, 1] });

@@ -76,6 +76,20 @@ function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** The nearest binary16 of every number, of two equally near the even one; infinite from 65520 on. */
+export function float32ToHalf(values: Float32Array): Uint16Array {
+  return Uint16Array.from(new Uint32Array(values.slice().buffer), (bits, i) => {
+    const sign = (bits >>> 16) & 0x8000;
+    const magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return sign | 0x7e00;
+    if (magnitude >= 0x47800000) return sign | 0x7c00;
+    // Below 2^-14 a half is a multiple of 2^-24; adding 2^52 rounds a double to a whole number.
+    if (magnitude < 0x38800000) return sign | (Math.abs(values[i] ?? 0) * 2 ** 24 + 2 ** 52 - 2 ** 52);
+    // 13 fraction bits fall away, and the bias of the exponent shrinks from 127 to 15; a carry may go into the exponent.
+    return sign | ((magnitude - (112 << 23) + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  });
+}
+
 /** A bfloat16 is the upper half of a float32. */
 function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
   return new Float32Array(new Uint32Array(halves).map((half) => half << 16).buffer);

@@ -2,7 +2,7 @@ import { concatenate } from '../../bytes.ts';
 import { InputError, messageOf, UsageError } from '../../errors.ts';
 import { formatShape, sizeOf } from '../../tensor/shape.ts';
 import { ByteReader } from './byte-reader.ts';
-import { BYTES_PER_ELEMENT, decodeElements, type ElementType } from './element-types.ts';
+import { BYTES_PER_ELEMENT, decodeElements, type ElementType, float32ToHalf } from './element-types.ts';
 import type { HostArray, StateDict } from './host-array.ts';
 import { isCount, isCountList, quote } from './messages.ts';
 
@@ -167,15 +167,17 @@ function checkCoverage(infos: readonly TensorInfo[], dataLength: number, name: s
  * same tensors in the same order give the same bytes; elements are stored widest first, so all of them are aligned.
  *
  * @param metadata free text about the file, by key.
+ * @param floats 'F16' rounds what a `Float32Array` holds to half precision, for weights that travel.
  * @throws UsageError for a name given twice or reserved, and for a shape that does not fit its data.
  */
 export function serializeSafetensors(
   tensors: Iterable<readonly [string, HostArray]>,
   metadata?: Readonly<Record<string, string>>,
+  floats: 'F32' | 'F16' = 'F32',
 ): Uint8Array {
   const entries = [...tensors];
   checkTensors(entries);
-  const { infos, chunks } = placeData(entries);
+  const { infos, chunks } = placeData(entries, floats);
   // fromEntries defines own properties, so a tensor may be called __proto__.
   const header = Object.fromEntries([
     ...(metadata ? [[METADATA, metadata]] : []),
@@ -202,15 +204,23 @@ function checkTensors(entries: readonly (readonly [string, HostArray])[]): void 
   }
 }
 
-function placeData(entries: readonly (readonly [string, HostArray])[]) {
+function placeData(entries: readonly (readonly [string, HostArray])[], floats: 'F32' | 'F16') {
   const infos = new Map<string, { dtype: ElementType; shape: readonly number[]; data_offsets: [number, number] }>();
   const chunks: Uint8Array[] = [];
+  const stored = entries.map(([name, { shape, data }]) => {
+    const half = floats === 'F16' && data instanceof Float32Array;
+    return {
+      name,
+      shape,
+      ...(half ? { dtype: floats, data: float32ToHalf(data) } : { dtype: elementTypeOf(data), data }),
+    };
+  });
   let begin = 0;
-  for (const [name, { shape, data }] of entries.toSorted(
-    ([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT,
+  for (const { name, shape, dtype, data } of stored.sort(
+    (a, b) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT,
   )) {
     const end = begin + data.byteLength;
-    infos.set(name, { dtype: elementTypeOf(data), shape, data_offsets: [begin, end] });
+    infos.set(name, { dtype, shape, data_offsets: [begin, end] });
     chunks.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     begin = end;
   }

@@ -31,6 +31,7 @@ function settingsOf(protocol: Protocol, model: Model, size: number): EvaluationS
     preprocessing: squash(size),
     // The maps are tested here, not the curves: one step will do.
     ...protocolChoices(protocol, { steps: 1 }),
+    iouThreshold: 0.2,
   };
 }
 

@@ -152,6 +152,30 @@ describe('parseSafetensors', () => {
 });
 
 describe('serializeSafetensors', () => {
+  it('stores floats as the nearest halves, ties to even', () => {
+    const half = (value: number): number => {
+      const file = serializeSafetensors([['x', { shape: [], data: Float32Array.of(value) }]], undefined, 'F16');
+      return parseSafetensors(file, FILE).get('x')?.data[0] ?? Number.NaN;
+    };
+    for (const exact of [0, -0, 1, -2, 2 ** -24, 1023 * 2 ** -24, 2 ** -14, 65504, Infinity, -Infinity, NaN]) {
+      expect(half(exact)).toBe(exact);
+    }
+    // Halfway between neighbours: 1 and 1 + 2^-10, that and 1 + 2^-9, the two smallest, the largest subnormal and 2^-14.
+    expect(half(1 + 2 ** -11)).toBe(1);
+    expect(half(1 + 3 * 2 ** -11)).toBe(1 + 2 ** -9);
+    expect(half(2 ** -25)).toBe(0);
+    expect(half(-3 * 2 ** -25)).toBe(-(2 ** -23));
+    expect(half(1023.5 * 2 ** -24)).toBe(2 ** -14);
+    expect([half(65519), half(65520), half(1e30)]).toEqual([65504, Infinity, Infinity]);
+  });
+
+  it('leaves what is no Float32Array as it is beside halves', () => {
+    const data = { a: Int32Array.of(1, 70_000), b: Float32Array.of(0.5), c: Float64Array.of(0.1) };
+    const entries = Object.entries(data).map(([key, data]) => [key, { shape: [data.length], data }] as const);
+    const read = parseSafetensors(serializeSafetensors(entries, undefined, 'F16'), FILE);
+    expect(new Map([...read].map(([key, { data }]) => [key, data]))).toEqual(new Map(Object.entries(data)));
+  });
+
   const element = (data: HostArray['data']): fc.Arbitrary<HostArray> =>
     fc.constantFrom({ shape: [data.length], data }, { shape: [1, data.length, 1], data });
   const array = fc

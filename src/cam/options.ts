@@ -1,4 +1,4 @@
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../errors.ts';
 
 /** @throws UsageError unless the option is a whole number of at least 1 */
 export function requireCount(name: string, value: number): void {

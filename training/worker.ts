@@ -1,0 +1,14 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { type BatchOptions, drawBatch } from './batches.ts';
+import { loadArtwork } from './sprites.ts';
+
+/* Draws the next batch whenever it is asked to. */
+
+const { styles, size, first, ...options }: BatchOptions = workerData;
+const artwork = loadArtwork(styles);
+let next = first;
+parentPort?.on('message', () => {
+  const batch = drawBatch(next, size, { ...options, artwork });
+  next += size;
+  parentPort?.postMessage(batch, [batch.images.buffer, batch.targets.buffer]);
+});
