@@ -5,6 +5,7 @@ import { decodeImage } from '../image/decode.ts';
 import { preprocess, squash } from '../image/preprocess.ts';
 import { type Device, openDevice, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
+import { relativeError } from '../relative-error.ts';
 import type { HostData } from '../tensor/memory.ts';
 import { withScope } from '../tensor/scope.ts';
 import { formatShape, type Shape } from '../tensor/shape.ts';
@@ -22,7 +23,6 @@ import {
   sizeOption,
   weightsOption,
 } from './options.ts';
-import { relativeError } from './relative-error.ts';
 
 interface Options extends ModelOptions {
   readonly size?: number;

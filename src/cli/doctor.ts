@@ -3,11 +3,13 @@ import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
+import type { TuningTable } from '../kernels/tuning/table.ts';
+import { readTable, userTableFile } from '../kernels/tuning/user-table.ts';
 import { type AdapterSearch, findAdapters, openAdapter } from '../kernels/webgpu/adapter.ts';
 import { isSoftware } from '../kernels/webgpu/facts.ts';
 import { chooseTiling, type ShaderTarget } from '../kernels/webgpu/tiles.ts';
+import { relativeError } from '../relative-error.ts';
 import { jsonOption, print } from './options.ts';
-import { relativeError } from './relative-error.ts';
 
 /** What one device turned out to be able to do. */
 interface Finding {
@@ -91,11 +93,13 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
     'largest binding, MiB': Math.round(limits.maxStorageBufferBindingSize / 2 ** 20),
   };
   try {
-    const device = await openAdapter(search);
+    const { tuning, about } = await findTuning(info);
+    const device = await openAdapter(search, { tuning });
     const { values, gflops } = await probe(device);
     const error = relativeError(values, expected.values);
     const measured = {
       ...facts,
+      tuning: about,
       ...tilesFacts(device.target),
       'convolution, GFLOP/s': gflops,
       'error against the CPU, relative L2': error.toExponential(1),
@@ -108,11 +112,24 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
   }
 }
 
+/** What the user has measured on an adapter, in words as well. */
+async function findTuning(adapter: GPUAdapterInfo): Promise<{ tuning: TuningTable | null; about: string }> {
+  const file = userTableFile(adapter);
+  try {
+    const tuning = await readTable(file, adapter);
+    if (!tuning) return { tuning: null, about: `none; "fmgcam tune" would make ${file}` };
+    return { tuning, about: `${file}, ${Object.keys(tuning.trials).length} products` };
+  } catch (error) {
+    return { tuning: null, about: `ignored: ${messageOf(error)}` };
+  }
+}
+
 /** How convolutions share their work out to threads, and why. */
 function tilesFacts(target: ShaderTarget): Finding['facts'] {
   const facts = LAYERS.map(({ channels, size }) => {
-    const { tiling, reason } = chooseTiling(target, { groups: 1, channels, pixels: size ** 2 });
-    return [`tiles for ${channels} channels at ${size} x ${size}`, `${tiling} (${reason})`];
+    const product = { groups: 1, channels, pixels: size ** 2, depth: 9 * channels };
+    const { tiling, reason } = chooseTiling(target, product);
+    return [`tiles for 3x3, ${channels} channels at ${size} x ${size}`, `${tiling} (${reason})`];
   });
   return Object.fromEntries(facts);
 }

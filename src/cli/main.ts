@@ -12,6 +12,7 @@ import { explainCommand } from './explain.ts';
 import { layersCommand } from './layers.ts';
 import { mergeCommand } from './merge.ts';
 import { reportCommand } from './report.ts';
+import { tuneCommand } from './tune.ts';
 
 /** Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped by Ctrl-C or SIGTERM. */
 const FAILED = 1;
@@ -28,6 +29,7 @@ function program(): Command {
     reportCommand,
     layersCommand,
     doctorCommand,
+    tuneCommand,
     diffCommand,
   ];
   for (const command of commands.map((make) => make())) {

@@ -39,7 +39,8 @@ function productProgram(
   target: ShaderTarget,
 ): WgslProgram {
   const { transposed, groups, rows, columns, kernel } = conv;
-  const size: ProductSize = { groups, channels: columns, pixels: countPixels(conv, pair) };
+  const depth = rows * pair.down.taps.count * pair.across.taps.count;
+  const size: ProductSize = { groups, channels: columns, pixels: countPixels(conv, pair), depth };
   const { tiling } = chooseTiling(target, size);
   const tiles = tilesOf(tiling, target);
   const counts = countTiles(tiles, size);

@@ -1,4 +1,6 @@
 import { DeviceError, messageOf } from '../../errors.ts';
+import { measuredOn, type TuningTable } from '../tuning/table.ts';
+import { findUserTable } from '../tuning/user-table.ts';
 import { WebGpuDevice } from './device.ts';
 import { deviceFacts } from './facts.ts';
 import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
@@ -103,6 +105,11 @@ export interface WebGpuDeviceOptions {
    * variable FMGCAM_TILES says.
    */
   readonly tiles?: Tiling;
+  /**
+   * What `fmgcam tune` measured on this adapter, see `parseTable`. In Node, the table in the user's cache folder when left
+   * out; null for none.
+   */
+  readonly tuning?: TuningTable | null;
 }
 
 /**
@@ -111,7 +118,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles }: WebGpuDeviceOptions = {},
+  { tiles, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -125,10 +132,12 @@ export async function openAdapter(
     throw new DeviceError(`the WebGPU adapter refuses a device: ${messageOf(error)}`);
   }
   try {
-    const facts = deviceFacts(gpu, adapter.info);
+    const { info } = adapter;
+    const table = tuning === undefined ? await findUserTable(info) : tuning;
+    const facts = { ...deviceFacts(gpu, info), ...measuredOn(info, table ?? undefined) };
     const wanted = tiles ?? globalThis.process?.env.FMGCAM_TILES;
     const target = wanted === undefined ? facts : { ...facts, tiling: requireTiling(wanted, facts) };
-    return new WebGpuDevice(gpu, adapter.info, { target, settle, onDestroy: release });
+    return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
   } catch (error) {
     gpu.destroy();
     void gpu.lost.then(release);

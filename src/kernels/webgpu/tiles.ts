@@ -23,16 +23,28 @@ export interface ProductSize {
   /** Of each group. */
   readonly channels: number;
   readonly pixels: number;
+  /** Products in each sum. */
+  readonly depth: number;
 }
 
 /** Tiles that can be asked for by name; those in workgroup memory by their channels and pixels. */
 export const TILINGS = ['register', 'subgroup', 'workgroup-32x32', 'workgroup-64x64', 'workgroup-128x64'] as const;
 export type Tiling = (typeof TILINGS)[number];
 
+/** A tiling, and why it is this one. */
+export interface Choice {
+  readonly tiling: Tiling;
+  readonly reason: string;
+}
+
 /** What shaders are written for. */
 export interface ShaderTarget extends DeviceFacts {
   /** The tiling of every product, where one is asked for. */
   readonly tiling?: Tiling | undefined;
+  /** What was measured to be the fastest for a product, if that was measured. */
+  readonly measured?: ((size: ProductSize) => Choice | undefined) | undefined;
+  /** Tilings that were measured to compute something else on this adapter. */
+  readonly rejected?: ReadonlySet<Tiling> | undefined;
 }
 
 /** From the smallest to the largest. */
@@ -73,7 +85,8 @@ export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): T
 }
 
 /** Why an adapter cannot run a tiling, if it cannot. */
-export function obstacle(tiling: Tiling, facts: DeviceFacts): string | undefined {
+export function obstacle(tiling: Tiling, facts: ShaderTarget): string | undefined {
+  if (facts.rejected?.has(tiling)) return 'it failed them when fmgcam tune tried';
   const { sharing, channels, pixels, down, across, depth } = tilesOf(tiling, facts);
   if (sharing === 'subgroup' && !facts.subgroups) return 'it has no subgroups';
   const threads = down * across;
@@ -87,7 +100,7 @@ export function obstacle(tiling: Tiling, facts: DeviceFacts): string | undefined
 /**
  * @throws UsageError when there is no tiling of this name, DeviceError when the device cannot run it
  */
-export function requireTiling(name: string, facts: DeviceFacts): Tiling {
+export function requireTiling(name: string, facts: ShaderTarget): Tiling {
   const tiling = TILINGS.find((known) => known === name);
   if (!tiling) throw new UsageError(`tiles "${name}" are unknown; use ${TILINGS.join(', ')}`);
   const problem = obstacle(tiling, facts);
@@ -97,12 +110,15 @@ export function requireTiling(name: string, facts: DeviceFacts): Tiling {
 }
 
 /**
- * The tiling for a product, and why it is this one. A CPU that plays GPU is slow at barriers and at workgroup memory, and
+ * The tiling for a product: the one that is asked for, else the one that was measured to be the fastest, else the one that
+ * what is known of such adapters speaks for. A CPU that plays GPU is slow at barriers and at workgroup memory, and
  * fast at reading what it just read; a GPU waits for memory, and wants many workgroups to do it in turns.
  */
-export function chooseTiling(target: ShaderTarget, size: ProductSize): { tiling: Tiling; reason: string } {
+export function chooseTiling(target: ShaderTarget, size: ProductSize): Choice {
   const { software, subgroups, tiling } = target;
   if (tiling) return { tiling, reason: 'asked for' };
+  const measured = target.measured?.(size);
+  if (measured && !obstacle(measured.tiling, target)) return measured;
   if (software && !obstacle('subgroup', target)) {
     return { tiling: 'subgroup', reason: `a software driver with subgroups of ${subgroups?.min}` };
   }

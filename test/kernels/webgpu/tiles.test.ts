@@ -18,6 +18,7 @@ const sizes = fc.record({
   groups: fc.integer({ min: 1, max: 64 }),
   channels: fc.integer({ min: 1, max: 2048 }),
   pixels: fc.integer({ min: 1, max: 1e6 }),
+  depth: fc.integer({ min: 1, max: 1e5 }),
 });
 
 const gpu: DeviceFacts = {
@@ -38,15 +39,15 @@ describe('the tiling of a matrix product', () => {
   });
 
   it.each([
-    ['subgroup', lavapipe, { groups: 1, channels: 64, pixels: 3136 }],
-    ['register', { ...lavapipe, subgroups: undefined }, { groups: 1, channels: 64, pixels: 3136 }],
-    ['workgroup-128x64', gpu, { groups: 1, channels: 256, pixels: 200 * 200 }],
-    ['workgroup-64x64', gpu, { groups: 1, channels: 64, pixels: 128 * 64 }],
-    ['workgroup-32x32', gpu, { groups: 1, channels: 512, pixels: 49 }],
-    ['workgroup-32x32', gpu, { groups: 1, channels: 24, pixels: 200 * 200 }],
-    ['register', gpu, { groups: 32, channels: 4, pixels: 3136 }],
-    ['workgroup-64x64', { ...gpu, workgroupBytes: 8192 }, { groups: 1, channels: 256, pixels: 200 * 200 }],
-    ['register', { ...gpu, workgroupBytes: 2048 }, { groups: 1, channels: 256, pixels: 200 * 200 }],
+    ['subgroup', lavapipe, { groups: 1, channels: 64, pixels: 3136, depth: 576 }],
+    ['register', { ...lavapipe, subgroups: undefined }, { groups: 1, channels: 64, pixels: 3136, depth: 576 }],
+    ['workgroup-128x64', gpu, { groups: 1, channels: 256, pixels: 200 * 200, depth: 576 }],
+    ['workgroup-64x64', gpu, { groups: 1, channels: 64, pixels: 128 * 64, depth: 576 }],
+    ['workgroup-32x32', gpu, { groups: 1, channels: 512, pixels: 49, depth: 576 }],
+    ['workgroup-32x32', gpu, { groups: 1, channels: 24, pixels: 200 * 200, depth: 576 }],
+    ['register', gpu, { groups: 32, channels: 4, pixels: 3136, depth: 576 }],
+    ['workgroup-64x64', { ...gpu, workgroupBytes: 8192 }, { groups: 1, channels: 256, pixels: 200 * 200, depth: 576 }],
+    ['register', { ...gpu, workgroupBytes: 2048 }, { groups: 1, channels: 256, pixels: 200 * 200, depth: 576 }],
   ] as const)('is %s', (tiling, facts, size) => {
     expect(chooseTiling(facts, size)).toEqual({
       tiling,
@@ -56,7 +57,7 @@ describe('the tiling of a matrix product', () => {
 
   it('is the one that was asked for', () => {
     const target = { ...gpu, tiling: requireTiling('register', gpu) };
-    expect(chooseTiling(target, { groups: 1, channels: 8, pixels: 8 })).toEqual({
+    expect(chooseTiling(target, { groups: 1, channels: 8, pixels: 8, depth: 576 })).toEqual({
       tiling: 'register',
       reason: 'asked for',
     });

@@ -1,4 +1,4 @@
-import { at } from '../tensor/shape.ts';
+import { at } from './tensor/shape.ts';
 
 /** ||actual - expected|| / ||expected||, and the plain distance where nothing is expected. */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {

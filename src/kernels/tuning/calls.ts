@@ -1,0 +1,87 @@
+import { type DType, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
+import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Device, Kernel, Operand } from '../device.ts';
+import { apply, type OpDefinition } from '../op.ts';
+import type { ProductSize, ShaderTarget } from '../webgpu/tiles.ts';
+
+/** A call of an op: all of it but the values. */
+export interface Call {
+  readonly op: string;
+  readonly inputs: readonly CallInput[];
+  /** Runs the op on tensors like `inputs`. */
+  readonly run: (inputs: readonly Tensor[]) => Tensor[];
+  /** The matrix products that a tiling is chosen for on a device like this. */
+  readonly products: (target: ShaderTarget) => ProductSize[];
+}
+
+export interface CallInput extends TensorSpec {
+  /** The values never change, and kernels keep copies in their own layout. */
+  readonly constant: boolean;
+}
+
+/** The calls that some work would make on a WebGPU device, in their order. Nothing is computed. */
+export function recordCalls(work: (device: Device) => void): Call[] {
+  const recorder = new CallRecorder();
+  work(recorder);
+  return recorder.calls;
+}
+
+/** A device that writes down what it is told to run. What is read from it is 0. */
+class CallRecorder implements Device {
+  readonly kind = 'webgpu';
+  readonly prepacks = false;
+  readonly name = 'recorder';
+  readonly destroyed = false;
+  readonly calls: Call[] = [];
+
+  run<Attributes>(
+    kernel: Kernel<Attributes>,
+    inputs: readonly Operand[],
+    outputs: readonly Operand[],
+    attributes: Attributes,
+  ): void {
+    // Copies into another layout are no ops.
+    if (!isOp(kernel)) return;
+    this.calls.push({
+      op: kernel.name,
+      inputs: inputs.map(({ storage, ...spec }) => ({ ...spec, constant: storage.constant })),
+      run: (tensors) => apply(kernel, tensors, attributes),
+      products: (target) => {
+        const products: ProductSize[] = [];
+        const measured = (size: ProductSize) => {
+          products.push(size);
+          return undefined;
+        };
+        kernel.webgpu({ inputs, outputs, attributes, target: { ...target, tiling: undefined, measured } });
+        return products;
+      },
+    });
+  }
+
+  allocate(bytes: number): Block {
+    return { bytes };
+  }
+
+  async read(_block: Block, dtype: DType, length: number): Promise<HostData> {
+    return dtype === 'int32' ? new Int32Array(length) : new Float32Array(length);
+  }
+
+  memory(): MemoryReport {
+    return { live: 0, pooled: 0, blocks: 0 };
+  }
+
+  release(): void {}
+  write(): void {}
+  flush(): void {}
+  destroy(): void {}
+}
+
+function isOp<Attributes>(kernel: Kernel<Attributes>): kernel is OpDefinition<Attributes> {
+  return 'outputs' in kernel;
+}
+
+/** What a call takes, as `tensor` wants to be told. */
+export function uploadOptions(input: CallInput) {
+  return { order: physicalOrder(input), constant: input.constant };
+}
