@@ -6,7 +6,7 @@ import { DOG_CAT, fmgcam, MODEL, missingWebGpu, NO_DRIVERS, sharedPath } from '.
 import { describeShared } from '../support/shared.ts';
 
 const missing = await missingWebGpu();
-const COMMANDS = ['explain', 'layers', 'doctor', 'diff'];
+const COMMANDS = ['explain', 'layers', 'doctor', 'tune', 'diff'];
 
 describe('fmgcam', () => {
   it('--version is that of the package', async () => {
@@ -50,7 +50,7 @@ describe('doctor', () => {
     expect(stdout).toMatch(/^Node v\d+/);
     expect(stdout).toContain('\ncpu: usable\n');
     expect(stdout).toMatch(missing === undefined ? /\nwebgpu: usable\n/ : /\nwebgpu: not usable: .+\n/);
-    if (missing === undefined) expect(stdout).toMatch(/\n {2}tiles for 64 channels at 56 x 56: \S+ \(a .+\)\n/);
+    if (missing === undefined) expect(stdout).toMatch(/\n {2}tiles for 3x3, 64 channels at 56 x 56: \S+ \(a .+\)\n/);
     expect(stdout).toMatch(/\n--device auto takes (cpu|webgpu \(.+\)): .+\n$/);
   });
 

@@ -1,6 +1,7 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import { relativeError } from '../../relative-error.ts';
 import { CpuDevice } from '../cpu/device.ts';
+import type { Device } from '../device.ts';
 import { findAdapter, openAdapter } from '../webgpu/adapter.ts';
 import type { WebGpuDevice } from '../webgpu/device.ts';
 import { obstacle, type ProductSize, type ShaderTarget, TILINGS, type Tiling } from '../webgpu/tiles.ts';
@@ -40,7 +41,7 @@ export function tunableCalls(calls: readonly Call[], target: ShaderTarget): Tuna
  * rejected before it is timed.
  * @param devices of one adapter, one for each tiling
  */
-export async function tryTilings(call: Call, devices: ReadonlyMap<Tiling, WebGpuDevice>): Promise<Trial> {
+export async function tryTilings(call: Call, devices: ReadonlyMap<Tiling, Device>): Promise<Trial> {
   const values = randomInputs(call);
   const expected = await oracleResult(call, values);
   const rejected: Partial<Record<Tiling, string>> = {};
@@ -67,7 +68,7 @@ export async function tryTilings(call: Call, devices: ReadonlyMap<Tiling, WebGpu
     for (const run of prepared.values()) run[Symbol.dispose]();
   }
 
-  async function prepare(device: WebGpuDevice): Promise<PreparedCall | string> {
+  async function prepare(device: Device): Promise<PreparedCall | string> {
     let run: PreparedCall | undefined;
     try {
       run = new PreparedCall(device, call, values);
