@@ -16,8 +16,8 @@ const ROUNDS = 5;
 /** Milliseconds of work that the host waits for at once: many times as long as the waiting itself takes. */
 const LONG_ENOUGH = 10;
 const MOST_RUNS = 64;
-/** A tiling so much slower than the best in the first round will not catch up. */
-const HOPELESS = 2;
+/** A tiling so much slower than the best, twice, will not catch up. One time may be due to another process. */
+const HOPELESS = 3;
 
 /** A call that stands for all whose products have these sizes. */
 export interface TunableCall {
@@ -58,7 +58,7 @@ export async function tryTilings(call: Call, devices: ReadonlyMap<Tiling, Device
       const best = Math.min(...Object.values(times));
       for (const [tiling, run] of prepared) {
         const before = times[tiling];
-        if (before !== undefined && before > HOPELESS * best) continue;
+        if (round >= 2 && before !== undefined && before > HOPELESS * best) continue;
         runs[tiling] ??= Math.min(MOST_RUNS, Math.ceil(LONG_ENOUGH / (await run.time(1))));
         times[tiling] = Math.min(before ?? Number.POSITIVE_INFINITY, await run.time(runs[tiling]));
       }

@@ -111,14 +111,26 @@ export function requireTiling(name: string, facts: ShaderTarget): Tiling {
 
 /**
  * The tiling for a product: the one that is asked for, else the one that was measured to be the fastest, else the one that
- * what is known of such adapters speaks for. A CPU that plays GPU is slow at barriers and at workgroup memory, and
- * fast at reading what it just read; a GPU waits for memory, and wants many workgroups to do it in turns.
+ * what is known of such adapters speaks for.
+ * @throws DeviceError where no tiling computes what it should
  */
 export function chooseTiling(target: ShaderTarget, size: ProductSize): Choice {
-  const { software, subgroups, tiling } = target;
+  const { tiling } = target;
   if (tiling) return { tiling, reason: 'asked for' };
-  const measured = target.measured?.(size);
-  if (measured && !obstacle(measured.tiling, target)) return measured;
+  const likely = [target.measured?.(size), likelyTiling(target, size)];
+  const choice = likely.find((choice) => choice && !obstacle(choice.tiling, target));
+  if (choice) return choice;
+  const left = TILINGS.find((name) => !obstacle(name, target));
+  if (left) return { tiling: left, reason: 'those that suit such adapters better failed when fmgcam tune tried them' };
+  throw new DeviceError('no convolution is right on this adapter, says fmgcam tune: update the driver, or use the cpu');
+}
+
+/**
+ * A CPU that plays GPU is slow at barriers and at workgroup memory, and fast at reading what it just read; a GPU waits for
+ * memory, and wants many workgroups to do it in turns.
+ */
+function likelyTiling(target: ShaderTarget, size: ProductSize): Choice {
+  const { software, subgroups } = target;
   if (software && !obstacle('subgroup', target)) {
     return { tiling: 'subgroup', reason: `a software driver with subgroups of ${subgroups?.min}` };
   }
