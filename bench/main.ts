@@ -2,12 +2,14 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { messageOf, UsageError } from '../src/errors.ts';
 import { cam } from './commands/cam.ts';
 import { cold } from './commands/cold.ts';
+import { compare } from './commands/compare.ts';
 import type { Findings } from './commands/findings.ts';
 import { kernels } from './commands/kernels.ts';
 import { memory } from './commands/memory.ts';
 import { methods } from './commands/methods.ts';
 import { metrics } from './commands/metrics.ts';
 import { peers } from './commands/peers.ts';
+import { webgpu } from './commands/webgpu.ts';
 import { thisMachine } from './machine.ts';
 import { type CommandName, type Options, parseOptions, USAGE } from './options.ts';
 import { BENCH } from './paths.ts';
@@ -27,6 +29,8 @@ const COMMANDS: Record<CommandName, (options: Options) => Promise<Findings>> = {
   metrics,
   cold,
   memory,
+  webgpu,
+  compare,
 };
 
 async function main(args: readonly string[]): Promise<void> {
@@ -40,7 +44,8 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const findings = await COMMANDS[options.command](options);
   const report: Report = { command: options.command, machine: thisMachine(), ...findings };
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.json !== undefined && report.measurements !== undefined)
+    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   console.log(options.markdown ? renderMarkdown(report) : renderText(report));
 }
 

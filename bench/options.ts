@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { messageOf, UsageError } from '../src/errors.ts';
+import { MODEL_NAMES } from '../src/nn/models/registry.ts';
 
-/** What can be measured, and which options it knows beside `--rounds`, `--json` and `--markdown`. */
+/** What can be done, and which options it knows beside `--rounds`, `--json` and `--markdown`. */
 export const COMMANDS = {
   peers: { about: 'forward passes of whole networks, ours and those of other runtimes', knows: ['model', 'threads'] },
   kernels: { about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds", knows: [] },
@@ -10,11 +11,21 @@ export const COMMANDS = {
   metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
+  webgpu: { about: "each convolution with every tiling on this GPU, against the GPU's own ceilings", knows: ['model'] },
+  compare: {
+    about: 'tables and charts of what `webgpu` wrote here and elsewhere: compare A.json B.json ...',
+    knows: ['out'],
+  },
 } as const;
 export type CommandName = keyof typeof COMMANDS;
 
 /** The networks that all peers can run: torchvision's, with weights made by scripts/pytorch/networks.py. */
 export const NETWORKS = ['resnet18', 'resnet34', 'resnet50', 'resnet152'] as const;
+
+/** Other networks and defaults of some commands. */
+const MODELS: Partial<Record<CommandName, { readonly known: readonly string[]; readonly usual: string }>> = {
+  webgpu: { known: MODEL_NAMES, usual: 'resnet18,resnet50,densenet121' },
+};
 
 export interface Options {
   readonly command: CommandName;
@@ -25,6 +36,10 @@ export interface Options {
   readonly json?: string;
   /** Print the report as docs/performance.md has it. */
   readonly markdown: boolean;
+  /** What `webgpu` wrote, for `compare`. */
+  readonly files: readonly string[];
+  /** The page that `compare` makes. */
+  readonly out?: string;
 }
 
 export const USAGE = [
@@ -34,8 +49,10 @@ export const USAGE = [
   '',
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
   `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
+  '                   webgpu: any of ours (resnet18,resnet50,densenet121)',
   '  --threads A,B    peers, cam, methods, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
-  '  --json FILE      writes every single time into a file',
+  '  --json FILE      writes every single time into a file; webgpu goes on from what is in it',
+  '  --out FILE       compare: writes a page (compare.html)',
   '  --markdown       prints the report as docs/performance.md has it',
 ].join('\n');
 
@@ -47,20 +64,25 @@ export function parseOptions(args: readonly string[]): Options {
   const { positionals, values } = parse(args);
   const [name, ...rest] = positionals;
   const command = commandNamed(name);
-  if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is too much: one thing is measured at a time`);
-  for (const option of ['model', 'threads'] as const) {
+  if (command === 'compare' && rest.length === 0) throw new UsageError('compare: name the files to compare');
+  if (command !== 'compare' && rest.length > 0)
+    throw new UsageError(`"${rest.join(' ')}" is too much: one thing is measured at a time`);
+  for (const option of ['model', 'threads', 'out'] as const) {
     const known: readonly string[] = COMMANDS[command].knows;
     if (values[option] !== undefined && !known.includes(option)) {
       throw new UsageError(`${command} does not know --${option}`);
     }
   }
+  const { known, usual } = MODELS[command] ?? { known: NETWORKS, usual: 'resnet50,resnet18' };
   return {
     command,
-    models: list(values.model ?? 'resnet50,resnet18').map(network),
+    models: list(values.model ?? usual).map((name) => network(name, known)),
     threads: list(values.threads ?? (command === 'peers' ? '1,2' : '2')).map((text) => count('--threads', text, 256)),
     rounds: count('--rounds', values.rounds ?? '10', 10_000),
     markdown: values.markdown,
+    files: rest,
     ...(values.json !== undefined && { json: values.json }),
+    ...(values.out !== undefined && { out: values.out }),
   };
 }
 
@@ -74,6 +96,7 @@ function parse(args: readonly string[]) {
         threads: { type: 'string' },
         rounds: { type: 'string' },
         json: { type: 'string' },
+        out: { type: 'string' },
         markdown: { type: 'boolean', default: false },
       },
     });
@@ -93,9 +116,8 @@ function list(text: string): string[] {
   return [...new Set(text.split(',').map((item) => item.trim()))];
 }
 
-function network(name: string): string {
-  const known: readonly string[] = NETWORKS;
-  if (!known.includes(name)) throw new UsageError(`--model "${name}" is unknown; use ${NETWORKS.join(', ')}`);
+function network(name: string, known: readonly string[]): string {
+  if (!known.includes(name)) throw new UsageError(`--model "${name}" is unknown; use ${known.join(', ')}`);
   return name;
 }
 

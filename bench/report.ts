@@ -22,7 +22,7 @@ export interface Report {
   readonly tables: readonly Table[];
   /** What a reader has to know besides: peers that were left out, and why. */
   readonly notes: readonly string[];
-  /** Everything that was measured, for programs. */
+  /** Everything that was measured, for programs; undefined where it has been written already. */
   readonly measurements: unknown;
 }
 

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { tunableCalls } from '../../src/kernels/tuning/calls.ts';
 import { emptyTable, productKey, type TuningTable } from '../../src/kernels/tuning/table.ts';
-import { tunableCalls } from '../../src/kernels/tuning/tune.ts';
 import { libraryVersion, readTable, userTableFile } from '../../src/kernels/tuning/user-table.ts';
 import { findAdapter, openAdapter } from '../../src/kernels/webgpu/adapter.ts';
 import { forwardCalls } from '../../src/nn/forward-calls.ts';

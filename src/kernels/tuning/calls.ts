@@ -4,6 +4,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Device, Kernel, Operand } from '../device.ts';
 import { apply, type OpDefinition } from '../op.ts';
 import type { ProductSize, ShaderTarget } from '../webgpu/tiles.ts';
+import { productKey } from './table.ts';
 
 /** A call of an op: all of it but the values. */
 export interface Call {
@@ -79,6 +80,23 @@ class CallRecorder implements Device {
 
 function isOp<Attributes>(kernel: Kernel<Attributes>): kernel is OpDefinition<Attributes> {
   return 'outputs' in kernel;
+}
+
+/** A call that stands for all whose products have these sizes. */
+export interface TunableCall {
+  readonly call: Call;
+  readonly products: readonly ProductSize[];
+}
+
+/** Of calls whose products have equal sizes the first; those that no tiling is chosen for are left out. */
+export function tunableCalls(calls: readonly Call[], target: ShaderTarget): TunableCall[] {
+  const distinct = new Map<string, TunableCall>();
+  for (const call of calls) {
+    const products = call.products(target);
+    const key = products.map(productKey).join();
+    if (products.length > 0 && !distinct.has(key)) distinct.set(key, { call, products });
+  }
+  return [...distinct.values()];
 }
 
 /** What a call takes, as `tensor` wants to be told. */

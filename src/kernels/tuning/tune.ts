@@ -1,16 +1,13 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import { relativeError } from '../../relative-error.ts';
-import { CpuDevice } from '../cpu/device.ts';
 import type { Device } from '../device.ts';
 import { findAdapter, openAdapter } from '../webgpu/adapter.ts';
 import type { WebGpuDevice } from '../webgpu/device.ts';
-import { obstacle, type ProductSize, type ShaderTarget, TILINGS, type Tiling } from '../webgpu/tiles.ts';
+import { obstacle, TILINGS, type Tiling } from '../webgpu/tiles.ts';
 import type { Call } from './calls.ts';
+import { oracleResult, TOLERANCE } from './oracle.ts';
 import { PreparedCall, randomInputs } from './prepared-call.ts';
-import { productKey, type Trial } from './table.ts';
-
-/** Relative L2: the largest distance to the TypeScript kernels that is due to the order of sums. */
-export const TOLERANCE = 1e-4;
+import type { Trial } from './table.ts';
 
 const ROUNDS = 5;
 /** Milliseconds of work that the host waits for at once: many times as long as the waiting itself takes. */
@@ -18,23 +15,6 @@ const LONG_ENOUGH = 10;
 const MOST_RUNS = 64;
 /** A tiling so much slower than the best, twice, will not catch up. One time may be due to another process. */
 const HOPELESS = 3;
-
-/** A call that stands for all whose products have these sizes. */
-export interface TunableCall {
-  readonly call: Call;
-  readonly products: readonly ProductSize[];
-}
-
-/** Of calls whose products have equal sizes the first; those that no tiling is chosen for are left out. */
-export function tunableCalls(calls: readonly Call[], target: ShaderTarget): TunableCall[] {
-  const distinct = new Map<string, TunableCall>();
-  for (const call of calls) {
-    const products = call.products(target);
-    const key = products.map(productKey).join();
-    if (products.length > 0 && !distinct.has(key)) distinct.set(key, { call, products });
-  }
-  return [...distinct.values()];
-}
 
 /**
  * Times a call with every tiling, in turn. One whose result is not that of the TypeScript kernels, or that fails, is
@@ -97,15 +77,4 @@ export async function openTilings(): Promise<Map<Tiling, WebGpuDevice>> {
     else if (!obstacle(tiling, first.target)) devices.set(tiling, await open(tiling));
   }
   return devices;
-}
-
-/** What the TypeScript kernels compute. */
-export async function oracleResult(call: Call, values: readonly Float32Array[]): Promise<ArrayLike<number>> {
-  const oracle = new CpuDevice({ kernels: 'typescript' });
-  try {
-    using run = new PreparedCall(oracle, call, values);
-    return await run.result();
-  } finally {
-    oracle.destroy();
-  }
 }

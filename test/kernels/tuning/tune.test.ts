@@ -2,9 +2,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { DeviceError } from '../../../src/errors.ts';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { conv2d, type Device, tensor } from '../../../src/kernels/index.ts';
-import { recordCalls } from '../../../src/kernels/tuning/calls.ts';
+import { recordCalls, tunableCalls } from '../../../src/kernels/tuning/calls.ts';
 import { fastest } from '../../../src/kernels/tuning/table.ts';
-import { tryTilings, tunableCalls } from '../../../src/kernels/tuning/tune.ts';
+import { tryTilings } from '../../../src/kernels/tuning/tune.ts';
 import type { Tiling } from '../../../src/kernels/webgpu/tiles.ts';
 import { forwardCalls } from '../../../src/nn/forward-calls.ts';
 

@@ -1,0 +1,75 @@
+import { DeviceError } from '../../src/errors.ts';
+import { measuredOn, type TuningTable } from '../../src/kernels/tuning/table.ts';
+import { WebGpuDevice } from '../../src/kernels/webgpu/device.ts';
+import { deviceFacts, isSoftware } from '../../src/kernels/webgpu/facts.ts';
+import type { Settle } from '../../src/kernels/webgpu/settle.ts';
+import { obstacle, type ShaderTarget, TILINGS, type Tiling } from '../../src/kernels/webgpu/tiles.ts';
+import type { Adapter } from './results.ts';
+import { PassTimer } from './timer.ts';
+
+/** One GPU device, and a device of this library on it for each tiling. */
+export interface Subject {
+  readonly gpu: GPUDevice;
+  readonly about: Adapter;
+  readonly settle: Settle;
+  /** As the library would have it, for what it would choose. */
+  readonly target: ShaderTarget;
+  readonly timer: PassTimer | undefined;
+  readonly devices: ReadonlyMap<Tiling, WebGpuDevice>;
+}
+
+/**
+ * @param source `navigator.gpu`, or what the package `webgpu` creates
+ * @param findTable the user's tuning
+ */
+export async function openSubject(
+  source: GPU,
+  settle: Settle,
+  findTable: (info: GPUAdapterInfo) => Promise<TuningTable | undefined>,
+): Promise<Subject> {
+  const adapter = await source.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new DeviceError('there is no WebGPU adapter: install a Vulkan, Metal or Direct3D 12 driver');
+  const { info, features } = adapter;
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const gpu = await adapter.requestDevice({
+    requiredFeatures: (['subgroups', 'timestamp-query'] as const).filter((feature) => features.has(feature)),
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+  });
+  const target = { ...deviceFacts(gpu, info), ...measuredOn(info, await findTable(info)) };
+  const device = (tiling: Tiling) =>
+    new WebGpuDevice(gpu, info, { target: { ...target, tiling }, settle, onDestroy: () => {} });
+  const timer = gpu.features.has('timestamp-query') ? new PassTimer(gpu, settle) : undefined;
+  return {
+    gpu,
+    settle,
+    target,
+    timer,
+    about: await describe(adapter, timer),
+    devices: new Map(TILINGS.filter((name) => !obstacle(name, target)).map((name) => [name, device(name)])),
+  };
+}
+
+async function describe(adapter: GPUAdapter, timer: PassTimer | undefined): Promise<Adapter> {
+  const { info } = adapter;
+  // Chromium tells more to developers.
+  const more = (name: string) => String(Reflect.get(info, name) ?? '');
+  return {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    driver: more('driver'),
+    backend: more('backend'),
+    software: isSoftware(adapter),
+    features: [...adapter.features].sort(),
+    limits: limitsOf(adapter.limits),
+    timestampStep: timer ? await timer.step() : null,
+  };
+}
+
+/** They are getters of a prototype. */
+function limitsOf(limits: GPUSupportedLimits): Record<string, number> {
+  const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(limits)));
+  const entries = names.map((name) => [name, Reflect.get(limits, name)] as const);
+  return Object.fromEntries(entries.filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+}

@@ -1,0 +1,124 @@
+import { messageOf } from '../../src/errors.ts';
+import { type Call, type TunableCall, tunableCalls } from '../../src/kernels/tuning/calls.ts';
+import { oracleResult, TOLERANCE } from '../../src/kernels/tuning/oracle.ts';
+import { PreparedCall, randomInputs } from '../../src/kernels/tuning/prepared-call.ts';
+import { productKey } from '../../src/kernels/tuning/table.ts';
+import type { WebGpuDevice } from '../../src/kernels/webgpu/device.ts';
+import { chooseTiling, type ShaderTarget, type Tiling } from '../../src/kernels/webgpu/tiles.ts';
+import { forwardCalls } from '../../src/nn/forward-calls.ts';
+import { relativeError } from '../../src/relative-error.ts';
+import { at, sizeOf } from '../../src/tensor/shape.ts';
+import type { LayerResult, Variant } from './results.ts';
+import type { PassTimer } from './timer.ts';
+
+/* The convolutions of networks with every tiling; in Node and in browsers. */
+
+const INPUT = [1, 3, 224, 224] as const;
+/** Milliseconds of work that the host waits for at once. */
+const LONG_ENOUGH = 20;
+const MOST_RUNS = 50;
+/** Milliseconds after which a slow variant has had its say, and the rounds that it gets in any case. */
+const BUDGET = 1000;
+const LEAST_ROUNDS = 3;
+
+export interface Layer extends TunableCall {
+  readonly name: string;
+  readonly networks: Readonly<Record<string, number>>;
+}
+
+/** The distinct convolutions of networks, in their order. */
+export function layersOf(networks: readonly string[], target: ShaderTarget): Layer[] {
+  const layers = new Map<string, Layer>();
+  for (const network of networks) {
+    const calls = forwardCalls(network, INPUT);
+    for (const tunable of tunableCalls(calls, target)) {
+      const key = keyOf(tunable.products);
+      const count = calls.filter((call) => keyOf(call.products(target)) === key).length;
+      const layer = layers.get(key) ?? { ...tunable, name: nameOf(tunable), networks: {} };
+      layers.set(key, { ...layer, networks: { ...layer.networks, [network]: count } });
+    }
+  }
+  return [...layers.values()];
+}
+
+const keyOf = (products: TunableCall['products']) => products.map(productKey).join();
+
+/** `3x3 64→64 at 56² to 28²`, for calls whose second input is a weight. */
+function nameOf({ call: { inputs }, products }: TunableCall): string {
+  const [, channels, height, width] = at(inputs, 0).shape;
+  const [out, , kernelHeight, kernelWidth] = at(inputs, 1).shape;
+  const pixels = products.reduce((sum, product) => sum + product.pixels, 0);
+  return `${kernelHeight}x${kernelWidth} ${channels}→${out}, ${height}x${width} to ${pixels} pixels`;
+}
+
+/**
+ * One layer with every tiling: first what it computes, then, in turn, how long it takes.
+ * @param devices one for each tiling, all of one GPU
+ * @param timer its timestamps, where it has them
+ */
+export async function measureLayer(
+  { name, networks, call, products }: Layer,
+  devices: ReadonlyMap<Tiling, WebGpuDevice>,
+  { target, timer, rounds }: { target: ShaderTarget; timer: PassTimer | undefined; rounds: number },
+): Promise<LayerResult> {
+  const values = randomInputs(call);
+  const expected = await oracleResult(call, values);
+  const contestants: Contestant[] = [];
+  try {
+    for (const [tiling, device] of devices) contestants.push(await prepare(tiling, device, { call, values, expected }));
+    for (let round = 0; round < rounds; round++) {
+      for (const contestant of contestants) await timeRound(contestant, round, timer);
+    }
+  } finally {
+    for (const { run } of contestants) run?.[Symbol.dispose]();
+  }
+  const output = products.reduce((sum, { groups, channels, pixels }) => sum + groups * channels * pixels, 0);
+  const { tiling: chosen, reason } = chooseTiling(target, at(products, 0));
+  return {
+    name,
+    networks,
+    operations: products.reduce((sum, p) => sum + 2 * p.groups * p.channels * p.pixels * p.depth, 0),
+    bytes: 4 * call.inputs.reduce((sum, { shape }) => sum + sizeOf(shape), output),
+    chosen,
+    reason,
+    variants: contestants.map(({ tiling, error, rejected, wall, gpu }) => ({ tiling, error, rejected, wall, gpu })),
+  };
+}
+
+interface Contestant extends Variant {
+  readonly run: PreparedCall | undefined;
+  /** Runs for each waiting of the host. */
+  readonly runs: number;
+  readonly wall: number[];
+  readonly gpu: number[];
+}
+
+async function prepare(
+  tiling: Tiling,
+  device: WebGpuDevice,
+  { call, values, expected }: { call: Call; values: readonly Float32Array[]; expected: ArrayLike<number> },
+): Promise<Contestant> {
+  const untimed = { tiling, run: undefined, runs: 0, wall: [], gpu: [] };
+  let run: PreparedCall | undefined;
+  try {
+    run = new PreparedCall(device, call, values);
+    const error = relativeError(await run.result(), expected);
+    if (error <= TOLERANCE) {
+      const runs = Math.max(1, Math.min(MOST_RUNS, Math.floor(LONG_ENOUGH / (await run.time(1)))));
+      return { ...untimed, run, runs, error, rejected: null };
+    }
+    run[Symbol.dispose]();
+    return { ...untimed, error, rejected: `its error of ${error.toExponential(1)} is above ${TOLERANCE}` };
+  } catch (error) {
+    run?.[Symbol.dispose]();
+    return { ...untimed, error: null, rejected: messageOf(error) };
+  }
+}
+
+async function timeRound({ run, runs, wall, gpu }: Contestant, round: number, timer?: PassTimer): Promise<void> {
+  const spent = runs * wall.reduce((sum, time) => sum + time, 0);
+  if (!run || (round >= LEAST_ROUNDS && spent > BUDGET)) return;
+  await timer?.take();
+  wall.push(await run.time(runs));
+  if (timer) gpu.push((await timer.take()) / runs);
+}
