@@ -3,6 +3,7 @@ export interface Schema {
   readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, Schema>>;
   /** Of the properties that `properties` does not name. */
@@ -16,8 +17,10 @@ export function violation(value: unknown, schema: Schema, path = ''): string | u
   if ('const' in schema && value !== schema.const) return `${at} is not ${JSON.stringify(schema.const)}`;
   const types = schema.type === undefined ? undefined : [schema.type].flat();
   if (types && !types.some((type) => isOfType(value, type))) return `${at} is no ${types.join(' or ')}`;
-  if (typeof value === 'number' && value < (schema.minimum ?? Number.NEGATIVE_INFINITY)) {
-    return `${at} is below ${schema.minimum}`;
+  if (typeof value === 'number') {
+    const { minimum, exclusiveMinimum } = schema;
+    if (minimum !== undefined && value < minimum) return `${at} is below ${minimum}`;
+    if (exclusiveMinimum !== undefined && value <= exclusiveMinimum) return `${at} is not above ${exclusiveMinimum}`;
   }
   const parts = Array.isArray(value) ? elements(value, schema) : isRecord(value) ? members(value, schema) : [];
   for (const [key, part, partSchema] of parts) {

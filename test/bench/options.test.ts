@@ -10,6 +10,7 @@ describe('options of the benchmark', () => {
       threads: [1, 2],
       rounds: 10,
       markdown: false,
+      files: [],
     });
     expect(parseOptions(['cam']).threads).toEqual([2]);
   });
@@ -33,7 +34,15 @@ describe('options of the benchmark', () => {
       rounds: 3,
       json: 'out.json',
       markdown: true,
+      files: [],
     });
+  });
+
+  it('takes files for a comparison, and models that no peer has for the GPU', () => {
+    const args = ['compare', 'a.json', 'b.json', '--out', 'page.html'];
+    expect(parseOptions(args)).toMatchObject({ files: ['a.json', 'b.json'], out: 'page.html' });
+    expect(parseOptions(['webgpu']).models).toEqual(['resnet18', 'resnet50', 'densenet121']);
+    expect(parseOptions(['webgpu', '--model', 'resnet18v2']).models).toEqual(['resnet18v2']);
   });
 
   it('explains every command', () => {
@@ -49,6 +58,8 @@ describe('options of the benchmark', () => {
     ['an option of another command', ['kernels', '--threads', '2'], '--threads'],
     ['no threads', ['peers', '--threads', '0'], '"0"'],
     ['too many threads', ['peers', '--threads', '10000'], '"10000"'],
+    ['a comparison of nothing', ['compare'], 'name the files'],
+    ['an option of the comparison', ['webgpu', '--out', 'page.html'], '--out'],
     ['half a round', ['peers', '--rounds', '0.5'], '"0.5"'],
     ['an empty list', ['peers', '--model', ''], '""'],
   ])('refuses %s', (_, args, named) => {
