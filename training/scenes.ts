@@ -38,18 +38,19 @@ export interface SceneOptions {
 
 /** Sides of an object by the number of objects. */
 const SIDES = [
-  [44, 88],
-  [34, 60],
-  [28, 46],
-  [26, 40],
+  [52, 90],
+  [42, 64],
+  [32, 48],
+  [28, 42],
 ] as const;
 const DISTRACTOR_SIDES = [14, 30] as const;
 
 const MILD: ColourJitter = { hue: 0.02, saturation: 0.15, brightness: 0.12 };
 const STRONG: ColourJitter = { hue: 0.5, saturation: 1, brightness: 0.4 };
-/** Of training objects: keep their colours, more or less; and are redrawn. */
-const TRUE_COLOURS = 0.6;
-const REDRAWN = 0.45;
+/** Of training objects: how many keep their colours, more or less; and how they are drawn. */
+const TRUE_COLOURS = 0.8;
+const MANNERS = ['original', 'drawn', 'lineArt'] as const;
+const MANNER_WEIGHTS = [0.55, 0.4, 0.05];
 
 /** Scene number `index` of a seed: always the same one, whatever was drawn before. */
 export function drawScene(index: number, { easing = 0, ...given }: SceneOptions): Scene {
@@ -97,7 +98,8 @@ function place(
 }
 
 function spriteOf(icon: Icon, random: Random, augment: boolean): Sprite {
-  return icon.sprite(augment && random.chance(REDRAWN) ? random.pick(['drawn', 'lineArt'] as const) : 'original');
+  if (!augment) return icon.sprite('original');
+  return icon.sprite(MANNERS[random.weighted(MANNER_WEIGHTS)] ?? 'original');
 }
 
 function objectColours(random: Random, augment: boolean): ColourMatrix {
@@ -106,10 +108,10 @@ function objectColours(random: Random, augment: boolean): ColourMatrix {
 
 /** What happens to a picture as a whole: grey, more or less contrast, grain. */
 function retouch(canvas: Float32Array, random: Random): void {
-  const contrast = random.uniform(0.7, 1.3);
-  const light = random.uniform(-25, 25);
-  const grey = random.chance(0.1);
-  const grain = random.chance(0.3) ? random.uniform(0, 25) : 0;
+  const contrast = random.uniform(0.75, 1.25);
+  const light = random.uniform(-20, 20);
+  const grey = random.chance(0.04);
+  const grain = random.chance(0.2) ? random.uniform(0, 20) : 0;
   for (let i = 0; i < canvas.length; i += 3) {
     const mean = ((canvas[i] ?? 0) + (canvas[i + 1] ?? 0) + (canvas[i + 2] ?? 0)) / 3;
     for (let c = i; c < i + 3; c++) {

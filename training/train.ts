@@ -45,9 +45,9 @@ const rateOf = warmUpCosine({
 });
 const WEIGHT_DECAY = 0.05;
 /** The share of the training in which some scenes are easy. */
-const EASING = 0.25;
+const EASING = 0.3;
 /** Of scenes with one object, two, three and four. */
-const OBJECTS = [0.45, 0.3, 0.15, 0.1];
+const OBJECTS = [0.45, 0.4, 0.1, 0.05];
 /** Seconds between lines of progress, and between checkpoints. */
 const REPORT_EVERY = 15;
 const SAVE_EVERY = 60;
