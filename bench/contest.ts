@@ -25,8 +25,12 @@ const PAUSE = 50;
 /**
  * Times all contestants in turn, A B C A B C ..., so that a slow spell of the machine is spread over all of them.
  */
-export async function interleave<C extends Contestant>(contestants: readonly C[], rounds: number): Promise<Timed<C>[]> {
-  for (const { worker, action } of contestants) await worker.time(action, WARM_UP);
+export async function interleave<C extends Contestant>(
+  contestants: readonly C[],
+  rounds: number,
+  warmUp = WARM_UP,
+): Promise<Timed<C>[]> {
+  for (const { worker, action } of contestants) await worker.time(action, warmUp);
   const entries = contestants.map((contestant) => ({ contestant, times: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
     for (const { contestant, times } of entries) {

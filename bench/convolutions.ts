@@ -38,6 +38,13 @@ export function resnet50Convolutions(): Convolution[] {
   return list;
 }
 
+/** Those behind stage 1, 2, 3 or 4, which are `layer1` ... `layer4`. */
+export function convolutionsBehind(stage: number): Convolution[] {
+  // Three in each block, and one in the shortcut of the first.
+  const before = BLOCKS.slice(0, stage).reduce((sum, blocks) => sum + 3 * blocks + 1, 1);
+  return resnet50Convolutions().slice(before);
+}
+
 /** Height and width of the result. */
 export function outputSize({ kernel, stride, size }: Convolution): number {
   return Math.floor((size + 2 * padding(kernel) - kernel) / stride) + 1;

@@ -5,6 +5,7 @@ import { cold } from './commands/cold.ts';
 import type { Findings } from './commands/findings.ts';
 import { kernels } from './commands/kernels.ts';
 import { memory } from './commands/memory.ts';
+import { methods } from './commands/methods.ts';
 import { peers } from './commands/peers.ts';
 import { thisMachine } from './machine.ts';
 import { type CommandName, type Options, parseOptions, USAGE } from './options.ts';
@@ -17,7 +18,14 @@ import { type Report, renderMarkdown, renderText } from './report.ts';
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
-const COMMANDS: Record<CommandName, (options: Options) => Promise<Findings>> = { peers, kernels, cam, cold, memory };
+const COMMANDS: Record<CommandName, (options: Options) => Promise<Findings>> = {
+  peers,
+  kernels,
+  cam,
+  methods,
+  cold,
+  memory,
+};
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 0 || args.includes('--help')) {

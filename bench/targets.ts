@@ -22,6 +22,12 @@ const PEER_TARGETS: readonly { peer: string; networks: string[]; threads: number
 export const TARGETS = {
   /** FM-G-CAM with K = 5 at layer4 over the forward pass alone. */
   explanationOverForward: atMost(1.08, 1.03),
+  /** Any gradient method with K = 5 at layer4 over the forward pass alone. */
+  methodAtLayer4: atMost(1.1, 1.03),
+  /** The same at layer2. */
+  methodAtLayer2: atMost(3, 2.5),
+  /** Images per second of Score-CAM and Ablation-CAM over those of plain batches through the same layers. */
+  throughputOfVariants: { bound: 'at least', promised: 0.8, stretch: 0.95 },
   /** The same over the algorithm of the authors' library on PyTorch. */
   explanationOverReference: atMost(0.08, 0.05),
   /** Speed of a convolution over the peak of multiply-adds, on one thread. */

@@ -97,11 +97,11 @@ async function explainBatch(
     try {
       return await Promise.all(
         explanations.map(async (explanation, n) => {
-          const { photo, region } = at(prepared, n);
+          const { photo, ...seen } = at(prepared, n);
           const { maps, tensors } = explanation;
           const [fused, singles] = [await mapsOf(maps), await mapsOf(tensors.singles)];
           return new ImageExplanation({
-            ...{ explanation, photo, region, fused, singles },
+            ...{ explanation, photo, prepared: seen, fused, singles },
             ...(heatmapAlpha !== undefined && { heatmapAlpha }),
           });
         }),
@@ -175,7 +175,7 @@ async function mapsOf(maps: Tensor): Promise<OverlayMap[]> {
 interface Parts {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  readonly region: Rectangle;
+  readonly prepared: Preprocessed;
   readonly fused: readonly OverlayMap[];
   readonly singles: readonly OverlayMap[];
   readonly heatmapAlpha?: number;
@@ -185,8 +185,8 @@ interface Parts {
 export class ImageExplanation {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  /** The part of the photograph that the network saw, in its pixels. */
-  readonly region: Rectangle;
+  /** What the network saw of it. */
+  readonly prepared: Preprocessed;
   /** The fused maps, one for each class, of the resolution that the method works at; of other methods the single ones. */
   readonly fused: readonly OverlayMap[];
   /** Each map for itself: Grad-CAM of each class, for FM-G-CAM. */
@@ -194,14 +194,19 @@ export class ImageExplanation {
   readonly #overlay: OverlayOptions;
   readonly #method: NamedMethod;
 
-  constructor({ explanation, photo, region, fused, singles, heatmapAlpha }: Parts) {
+  constructor({ explanation, photo, prepared, fused, singles, heatmapAlpha }: Parts) {
     this.explanation = explanation;
     this.photo = photo;
-    this.region = region;
+    this.prepared = prepared;
     this.fused = fused;
     this.singles = singles;
-    this.#overlay = { region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
+    this.#overlay = { region: this.region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
     this.#method = namedMethod(explanation.method);
+  }
+
+  /** The part of the photograph that the network saw, in its pixels. */
+  get region(): Rectangle {
+    return this.prepared.region;
   }
 
   /** Every intermediate, on the device; with a batch axis of one image. Only Algorithm 1 has them. */
