@@ -106,7 +106,7 @@ export async function settled(x: Tensor): Promise<void> {
 }
 
 /** Milliseconds between pauses within the work: a timer takes at least one, a third of what a small pass takes. */
-const INTERVAL = 20;
+const INTERVAL = 50;
 let paused = 0;
 
 /** Lets events in from time to time. */

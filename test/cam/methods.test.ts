@@ -485,7 +485,10 @@ describe('the table of methods', () => {
   });
 
   it.each<[string, RegExp]>([
-    ['gradcam', /^method "gradcam" is unknown; use one of fm-g-cam, grad-cam, .*, fm-lrp$/],
+    [
+      'gradcam',
+      /^method "gradcam" is unknown; use fm-g-cam, or grad-cam, .*, lrp, or fm- and one of these to fuse it$/,
+    ],
     ['toString', /^method "toString" is unknown/],
     ['fm-', /^method "fm-" is unknown/],
     ['fm-dff', /^method "fm-dff": dff has no map for each class, and nothing to fuse; use dff$/],
