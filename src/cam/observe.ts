@@ -59,10 +59,12 @@ export function observedForward(model: Model, input: Tensor, layer: string, scop
       features = seen.alias({ scope });
       return seen;
     };
+    // A network of one's own may have other layers than its architecture.
+    const atLast = model.layers().includes(last) ? { [last]: keepFeatures } : {};
     const recorded =
       layer === INPUT
-        ? model.forward(watch(scope.enter(input)), { [last]: keepFeatures })
-        : model.forward(input, { [layer]: watch, [last]: keepFeatures });
+        ? model.forward(watch(scope.enter(input)), atLast)
+        : model.forward(input, { [layer]: watch, ...atLast });
     if (!target || !activations)
       throw new UsageError(`layer "${layer}" does not run in this network's forward pass; choose another`);
     if (activations.rank !== 4) {
@@ -80,11 +82,11 @@ export function observedForward(model: Model, input: Tensor, layer: string, scop
       gradientsOf: (scores, atFeatures) => {
         const back = (output: Tensor, cotangents: Tensor, to: Tensor) => at(tape.vjp(output, cotangents, [to]), 0);
         const start = oneHot(scores, logits);
-        const gradients =
-          atFeatures && features
-            ? back(features, atFeatures(back(recorded, start, features)), explained)
-            : back(recorded, start, explained);
-        return transpose(gradients, [1, 0, 2, 3, 4]);
+        if (!atFeatures) return transpose(back(recorded, start, explained), [1, 0, 2, 3, 4]);
+        if (!features)
+          throw new UsageError(`this network has no layer "${last}", the last feature map of ${model.name}`);
+        const changed = atFeatures(back(recorded, start, features));
+        return transpose(back(features, changed, explained), [1, 0, 2, 3, 4]);
       },
       free: () => tape.dispose(),
     };
