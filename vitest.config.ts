@@ -11,6 +11,9 @@ const ON_DEVICES = [
   'test/training/pytorch.test.ts',
 ];
 
+/** What there is on WebGPU only. */
+const ON_DRIVERS = 'test/kernels/drivers/*.test.ts';
+
 /** The built package in a browser. */
 const IN_BROWSER = ['test/browser/smoke.test.ts'];
 
@@ -45,7 +48,14 @@ export default defineConfig({
     reporters: ['default', './test/support/closing-line.ts'],
     globalSetup: ['scripts/build-wasm.mjs', 'test/support/make-networks.ts', 'test/support/build.ts'],
     projects: [
-      { test: { ...shared, name: 'host', include: ['test/**/*.test.ts'], exclude: [...ON_DEVICES, ...IN_BROWSER] } },
+      {
+        test: {
+          ...shared,
+          name: 'host',
+          include: ['test/**/*.test.ts'],
+          exclude: [...ON_DEVICES, ON_DRIVERS, ...IN_BROWSER],
+        },
+      },
       { test: { ...shared, name: 'browser', include: IN_BROWSER } },
       project('cpu', onCpu('wasm')),
       project('cpu-relaxed', onCpu('wasm-relaxed'), { execArgv: relaxedSimd }),
@@ -56,8 +66,11 @@ export default defineConfig({
         project(
           name,
           { FMGCAM_TEST_DEVICE: 'webgpu', ...(manifest && { VK_ICD_FILENAMES: manifest }) },
-          // Thousands of passes of a network: four minutes there, half a minute on the other driver.
-          name === 'swiftshader' ? { exclude: ['test/metrics/device/golden.test.ts'] } : {},
+          {
+            include: [...ON_DEVICES, ON_DRIVERS],
+            // Thousands of passes of a network: four minutes there, half a minute on the other driver.
+            ...(name === 'swiftshader' && { exclude: ['test/metrics/device/golden.test.ts'] }),
+          },
         ),
       ),
     ],

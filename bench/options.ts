@@ -6,7 +6,7 @@ export const COMMANDS = {
   peers: { about: 'forward passes of whole networks, ours and those of other runtimes', knows: ['model', 'threads'] },
   kernels: { about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds", knows: [] },
   cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['threads'] },
-  methods: { about: 'the other methods against the passes of the network that they consist of', knows: ['threads'] },
+  methods: { about: 'explanations by each method against forward passes, on one thread', knows: [] },
   metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },

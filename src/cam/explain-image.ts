@@ -97,11 +97,11 @@ async function explainBatch(
     try {
       return await Promise.all(
         explanations.map(async (explanation, n) => {
-          const { photo, region } = at(prepared, n);
+          const { photo, ...seen } = at(prepared, n);
           const { maps, tensors } = explanation;
           const [fused, singles] = [await mapsOf(maps), await mapsOf(tensors.singles)];
           return new ImageExplanation({
-            ...{ explanation, photo, region, fused, singles },
+            ...{ explanation, photo, prepared: seen, fused, singles },
             ...(heatmapAlpha !== undefined && { heatmapAlpha }),
           });
         }),
@@ -175,7 +175,7 @@ async function mapsOf(maps: Tensor): Promise<OverlayMap[]> {
 interface Parts {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  readonly region: Rectangle;
+  readonly prepared: Preprocessed;
   readonly fused: readonly OverlayMap[];
   readonly singles: readonly OverlayMap[];
   readonly heatmapAlpha?: number;
@@ -185,8 +185,8 @@ interface Parts {
 export class ImageExplanation {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  /** The part of the photograph that the network saw, in its pixels. */
-  readonly region: Rectangle;
+  /** What the network saw of it. */
+  readonly prepared: Preprocessed;
   /** The fused maps, one for each class, of the resolution that the method works at; of other methods the single ones. */
   readonly fused: readonly OverlayMap[];
   /** Each map for itself: Grad-CAM of each class, for FM-G-CAM. */
@@ -194,14 +194,19 @@ export class ImageExplanation {
   readonly #overlay: OverlayOptions;
   readonly #method: NamedMethod;
 
-  constructor({ explanation, photo, region, fused, singles, heatmapAlpha }: Parts) {
+  constructor({ explanation, photo, prepared, fused, singles, heatmapAlpha }: Parts) {
     this.explanation = explanation;
     this.photo = photo;
-    this.region = region;
+    this.prepared = prepared;
     this.fused = fused;
     this.singles = singles;
-    this.#overlay = { region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
+    this.#overlay = { region: this.region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
     this.#method = namedMethod(explanation.method);
+  }
+
+  /** The part of the photograph that the network saw, in its pixels. */
+  get region(): Rectangle {
+    return this.prepared.region;
   }
 
   /** Every intermediate, on the device; with a batch axis of one image. Only Algorithm 1 has them. */
@@ -255,7 +260,7 @@ export class ImageExplanation {
       ...(info.perClass &&
         name !== undefined &&
         probability !== undefined && { classes: [{ name, probability, colour: classColour(k) }] }),
-      colourBar: signed ? signedScale(extremes) : unsignedScale(info.title, extremes),
+      colourBar: signed ? signedScale(signedBars(this.explanation), extremes) : unsignedScale(info.title, extremes),
     });
   }
 
@@ -280,11 +285,12 @@ export class ImageExplanation {
       }),
       legend: {
         title: `${fused ? title : info.title}${this.#where()}`,
-        classes: this.#legendClasses(),
+        // Swatches of hues that no map has would mean nothing.
+        ...(info.perClass && { classes: this.#legendClasses() }),
         colourBar: [
           ...(fused ? this.#fusedScale() : []),
           signed
-            ? SIGNED_SCALE
+            ? signedBars(this.explanation, ', relative to the largest magnitude')
             : { text: `${info.title}, relative to the maximum of the ${info.perClass ? 'class' : 'map'}` },
         ].flat(),
       },
@@ -308,9 +314,10 @@ export class ImageExplanation {
     const map = at(this.singles, k);
     if (!this.explanation.signed) return overlaySingle(this.photo, stretched(map), this.#overlay);
     const { least, most } = extremesOf(map);
-    const against = { ...map, data: map.data.map((value) => -value) };
+    const colours = signedBars(this.explanation).flatMap(({ hues }) => hues);
+    const negative = { ...map, data: map.data.map((value) => -value) };
     const fullScale = Math.max(most, -least);
-    return overlayFused(this.photo, [map, against], { ...this.#overlay, colours: [FOR, AGAINST], fullScale });
+    return overlayFused(this.photo, [map, negative], { ...this.#overlay, colours, fullScale });
   }
 
   /** `Grad-CAM of cat`, with what stands between the two; the number of a map that is of no class. */
@@ -345,21 +352,23 @@ export class ImageExplanation {
 }
 
 const BLANK = 'blank: no pixel speaks for this class';
-/** What speaks for a class and against it, in a signed picture. */
-const [FOR, AGAINST] = [diverging(1), diverging(-1)];
-const SIGNED_SCALE: ColourBar[] = [
-  { text: 'speaks for it, relative to the largest magnitude', hues: [FOR] },
-  { text: 'speaks against it', hues: [AGAINST] },
-];
+/** What is positive in a signed picture, and what is negative: one hue speaks for a class, and one against it. */
+function signedBars({ counterfactual }: Pick<Explanation, 'counterfactual'>, unit = '') {
+  const bars = [
+    { text: `speaks for it${unit}`, hues: [diverging(1)] },
+    { text: 'speaks against it', hues: [diverging(-1)] },
+  ];
+  return counterfactual ? bars.toReversed() : bars;
+}
 
 function unsignedScale(text: string, { most }: Extremes): ColourBar | string {
   return most > 0 ? { text, maximum: most } : BLANK;
 }
 
 /** Both bars have one scale, as the picture has. */
-function signedScale({ least, most }: Extremes): ColourBar[] | string {
+function signedScale(bars: readonly ColourBar[], { least, most }: Extremes): readonly ColourBar[] | string {
   const maximum = Math.max(most, -least);
-  return maximum > 0 ? SIGNED_SCALE.map((bar) => ({ ...bar, maximum })) : BLANK;
+  return maximum > 0 ? bars.map((bar) => ({ ...bar, maximum })) : BLANK;
 }
 
 interface Extremes {

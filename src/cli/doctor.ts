@@ -3,7 +3,9 @@ import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
-import { type AdapterSearch, findAdapters, isSoftware, openAdapter } from '../kernels/webgpu/adapter.ts';
+import { type AdapterSearch, findAdapters, openAdapter } from '../kernels/webgpu/adapter.ts';
+import { isSoftware } from '../kernels/webgpu/facts.ts';
+import { chooseTiling, type ShaderTarget } from '../kernels/webgpu/tiles.ts';
 import { jsonOption, print } from './options.ts';
 import { relativeError } from './relative-error.ts';
 
@@ -18,6 +20,8 @@ interface Finding {
 
 /** A 3x3 convolution of 64 channels at 56 x 56, a layer of every ResNet. */
 const PROBE = { channels: 64, size: 56 };
+/** Layers at both ends of a ResNet, whose work is shared out differently on some adapters. */
+const LAYERS = [PROBE, { channels: 512, size: 7 }];
 /** Compiled code gets faster after some. */
 const RUNS = 8;
 /** Relative L2; drivers may reassociate. */
@@ -87,10 +91,12 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
     'largest binding, MiB': Math.round(limits.maxStorageBufferBindingSize / 2 ** 20),
   };
   try {
-    const { values, gflops } = await probe(await openAdapter(search));
+    const device = await openAdapter(search);
+    const { values, gflops } = await probe(device);
     const error = relativeError(values, expected.values);
     const measured = {
       ...facts,
+      ...tilesFacts(device.target),
       'convolution, GFLOP/s': gflops,
       'error against the CPU, relative L2': error.toExponential(1),
     };
@@ -100,6 +106,15 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
   } catch (error) {
     return { device: 'webgpu', usable: false, reason: messageOf(error), facts };
   }
+}
+
+/** How convolutions share their work out to threads, and why. */
+function tilesFacts(target: ShaderTarget): Finding['facts'] {
+  const facts = LAYERS.map(({ channels, size }) => {
+    const { tiling, reason } = chooseTiling(target, { groups: 1, channels, pixels: size ** 2 });
+    return [`tiles for ${channels} channels at ${size} x ${size}`, `${tiling} (${reason})`];
+  });
+  return Object.fromEntries(facts);
 }
 
 /** Runs one convolution some times on a device, and closes it: the values, and the speed of the fastest run. */

@@ -3,6 +3,7 @@ import type { TensorSpec } from '../tensor/layout.ts';
 import type { HostData, Memory, Storage } from '../tensor/memory.ts';
 import type { WasmCall } from './cpu/wasm/call.ts';
 import type { WgslProgram } from './webgpu/program.ts';
+import type { ShaderTarget } from './webgpu/tiles.ts';
 
 /** An operand of a kernel: how it lies in a storage. */
 export interface Operand extends TensorSpec {
@@ -32,6 +33,7 @@ export interface WgslCall<Attributes> {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly attributes: Attributes;
+  readonly target: ShaderTarget;
 }
 
 /**

@@ -11,7 +11,14 @@ export { type Conv2dOptions, conv2d } from './conv2d/index.ts';
 export { channelsLast, contiguous } from './copy/index.ts';
 export type { CpuDeviceOptions, Precision } from './cpu/device.ts';
 export { full, scalar, tensor, type UploadOptions } from './create.ts';
-export { createDevice, DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from './create-device.ts';
+export {
+  createDevice,
+  DEVICE_CHOICES,
+  type DeviceChoice,
+  type DeviceOptions,
+  type OpenedDevice,
+  openDevice,
+} from './create-device.ts';
 export { type Device, deviceOf } from './device.ts';
 export { linear, matmul } from './matmul/index.ts';
 export {

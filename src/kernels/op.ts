@@ -31,12 +31,11 @@ export interface OpDefinition<Attributes> extends Kernel<Attributes> {
   /**
    * The order of axes in which the kernels want each input to lie densely in memory; undefined where any strides will do.
    * Inputs that lie otherwise are copied first; the copies of weights are kept (they are 'prepacked').
-   * @param prepacks see `Device`
    */
   layouts?(
     inputs: readonly TensorSpec[],
     attributes: Attributes,
-    prepacks: boolean,
+    device: Pick<Device, 'kind' | 'prepacks'>,
   ): readonly (AxisOrder | undefined)[];
   /** Whether int32 inputs are accepted; the arithmetic of the others is float32. */
   readonly integers?: boolean;
@@ -66,7 +65,7 @@ export function apply<Attributes>(
     throw new UsageError(`${definition.name} computes in float32 and got an int32 tensor; read it with data() instead`);
   }
   const specs = definition.outputs(inputs, attributes);
-  const orders = definition.layouts?.(inputs, attributes, device.prepacks) ?? [];
+  const orders = definition.layouts?.(inputs, attributes, device) ?? [];
   const scope = innermostScope(inputs);
   const recorder = commonRecorder(inputs);
 

@@ -50,6 +50,7 @@ describe('doctor', () => {
     expect(stdout).toMatch(/^Node v\d+/);
     expect(stdout).toContain('\ncpu: usable\n');
     expect(stdout).toMatch(missing === undefined ? /\nwebgpu: usable\n/ : /\nwebgpu: not usable: .+\n/);
+    if (missing === undefined) expect(stdout).toMatch(/\n {2}tiles for 64 channels at 56 x 56: \S+ \(a .+\)\n/);
     expect(stdout).toMatch(/\n--device auto takes (cpu|webgpu \(.+\)): .+\n$/);
   });
 

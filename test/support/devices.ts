@@ -11,7 +11,8 @@ const kind = process.env.FMGCAM_TEST_DEVICE === 'webgpu' ? 'webgpu' : 'cpu';
 
 const search = kind === 'webgpu' ? await findAdapter() : undefined;
 if (search?.found) search.release();
-const missing = search && !search.found ? search.reason : undefined;
+/** Why there is no WebGPU adapter, where this run wants one. */
+export const missing = search && !search.found ? search.reason : undefined;
 if (missing && process.env.CI) throw new Error(`CI must have a WebGPU adapter: ${missing}`);
 
 /**

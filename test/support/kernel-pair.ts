@@ -8,7 +8,8 @@ import type { OpDefinition } from '../../src/kernels/op.ts';
 import { denseLayout, type Layout, type TensorSpec } from '../../src/tensor/layout.ts';
 import type { HostData } from '../../src/tensor/memory.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
-import { wave as waveOf } from './wasm-kernels.ts';
+import { wave as waveOf } from './numbers.ts';
+import './relaxed-simd.ts';
 
 /* The WebAssembly and the TypeScript kernel of an op, side by side and without a device around them. */
 

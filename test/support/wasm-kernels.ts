@@ -1,18 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import fc from 'fast-check';
+import './relaxed-simd.ts';
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest';
 import { CpuDevice, type Precision } from '../../src/kernels/cpu/device.ts';
 import { Heap, type HeapBlock } from '../../src/kernels/cpu/heap.ts';
-import {
-  hasRelaxedSimd,
-  type WasmKernel,
-  type WasmKernels,
-  type WasmModule,
-} from '../../src/kernels/cpu/wasm/kernels.ts';
-import { type Shape, sizeOf } from '../../src/tensor/shape.ts';
-
-// As the command does; Node 20 has relaxed SIMD behind this flag.
-if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+import type { WasmKernel, WasmKernels, WasmModule } from '../../src/kernels/cpu/wasm/kernels.ts';
 
 const BUILDS = ['wasm', 'wasm-relaxed'] as const;
 const PRECISIONS: readonly Precision[] = ['exact', 'fast'];
@@ -42,33 +32,6 @@ export function describeBuilds(name: string, suite: (pair: () => DevicePair, pre
     }, options.precision);
   });
 }
-
-/** Irregular, so that sums do not cancel. */
-export const wave = (shape: Shape, phase: number) =>
-  Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(1.7 * i * i + phase));
-
-/** What sums over `wave` would be without cancelling. */
-export const magnitudes: typeof wave = (shape, phase) => wave(shape, phase).map(Math.abs);
-
-const norm = (values: ArrayLike<number>) =>
-  Math.sqrt(Array.from(values).reduce((sum, value) => sum + value * value, 0));
-
-/**
- * The L2 distance of sums to the `expected` ones, against the size of what is added (`scale`): sums that nearly cancel
- * have few digits.
- */
-export function expectSums(
-  actual: ArrayLike<number>,
-  expected: ArrayLike<number>,
-  scale: ArrayLike<number>,
-  tolerance: number,
-  what = 'sums',
-): void {
-  const distance = norm(Array.from(actual, (value, i) => value - (expected[i] ?? Number.NaN)));
-  expect(distance, `${what}: distance`).toBeLessThanOrEqual(tolerance * norm(scale));
-}
-
-export const pairOf = (min: number, max: number) => fc.tuple(fc.integer({ min, max }), fc.integer({ min, max }));
 
 /** Floats that are overwritten; filling all of the scratch memory would take most of the time of the tests. */
 const GARBAGE = 1 << 12;

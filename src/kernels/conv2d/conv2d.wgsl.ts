@@ -1,120 +1,311 @@
 import { linearMain } from '../webgpu/program.ts';
+import type { Tiles } from '../webgpu/tiles.ts';
 
-/** Result pixels that a thread of `gatherConvolutionWgsl` computes. */
-export const PIXELS = 4;
+/** Which channels can be read and written four at a time: those of a group are a multiple of four. */
+export interface Vectors {
+  /** The channels that are summed over. */
+  readonly rows: boolean;
+  /** The channels of the result. */
+  readonly columns: boolean;
+}
 
-export interface GatherVariant {
-  /** Result channels of a thread: 4 with vector loads (a group's channels are a multiple of 4), or 1. */
-  readonly columns: 1 | 4;
-  readonly transposed: boolean;
-  readonly bias: boolean;
-  readonly residual: boolean;
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+const lines = (count: number, line: (i: number) => string) => upTo(count).map(line).join('\n');
+
+/**
+ * A convolution, or a phase of its gradient with respect to the input, as an implicit matrix product (see
+ * `GatherConvolution` and `Phase`):
+ *
+ *   y[p, c] = act(bias[c] + residual[p, c] + sum over taps t, rows r of  source[at(p, t), r] * w[c, t, r])
+ *
+ * Four rows are multiplied at a time: a vector of the source times a 4 x 4 matrix of weights adds to four channels.
+ *
+ * Tile: a thread sums `channels` channels of `pixels` pixels in registers; the `down` x `across` threads of its workgroup
+ * take further channels and further pixels, neighbours across neighbouring pixels. Grid: linear over pixel tiles (the
+ * fastest), the channel tiles of a group, and groups. How the threads of a tile share what they have in common:
+ *
+ *   register   not at all: each loads every weight that it needs.
+ *   subgroup   the first `lanes` threads of a subgroup load different weights and broadcast them.
+ *   workgroup  `depth` vectors of each channel and pixel of the tile lie in workgroup memory at a time.
+ *
+ * Memory: source and y are channels-last, w[c] is [kh][kw][rows]. Whatever else there is to know is a uniform, so that one
+ * pipeline serves all shapes.
+ */
+export function convolutionWgsl(tiles: Tiles, vectors: Vectors): string {
+  const { sharing, channels, pixels, down, across } = tiles;
+  return `${ADDRESSES}
+${loads(vectors.rows)}
+${store(vectors.columns)}
+${sharing === 'workgroup' ? workgroupMemory(tiles) : ''}
+var<private> sums: array<vec4f, ${(channels / 4) * pixels}>;
+
+@compute @workgroup_size(${down * across})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
+) {
+  let tile = workgroup.y * workgroups.x + workgroup.x;
+  if (tile >= u.tiles) { return; }
+  let channel_tile = tile / u.pixel_tiles;
+  let group = channel_tile / u.channel_tiles;
+  let first_channel = channel_tile % u.channel_tiles * ${down * channels}u;
+  let first_pixel = tile % u.pixel_tiles * ${across * pixels}u;
+  let c = first_channel + thread / ${across}u * ${channels}u;
+  let p = first_pixel + thread % ${across}u;
+${eachSum(tiles, (sum) => `  var ${sum} = vec4f();`)}
+${sharing === 'workgroup' ? sumFromWorkgroupMemory(tiles, vectors.rows) : sumFromBuffers(tiles, vectors.rows)}
+${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
+  // Their number is a uniform: a driver that knew it would unroll the loop, and compile for ten times as long.
+  for (var i = 0u; i < u.sums; i++) {
+    let channel = c + i / ${pixels}u * 4u;
+    let pixel = p + i % ${pixels}u * ${across}u;
+    if (channel < u.columns && pixel < u.pixels) {
+      store(sums[i], target_at(pixel), group * u.columns + channel, u.columns - channel);
+    }
+  }
+}`;
+}
+
+/** A line for each sum: `sum<i>_<j>` is that of channels 4i to 4i + 3 of pixel j. */
+function eachSum({ channels, pixels }: Tiles, line: (sum: string, index: number) => string): string {
+  return lines((channels / 4) * pixels, (i) => line(`sum${Math.floor(i / pixels)}_${i % pixels}`, i));
+}
+
+/** Adds the products of the matrix `w<i>` to the sums of its channels. */
+function addProducts(i: number, pixels: number): string {
+  return lines(pixels, (j) => `sum${i}_${j} += s${j} * w${i};`);
+}
+
+/** Positions along an axis and their taps are those of a `Phase`. */
+const ADDRESSES = `
+struct Window {
+  image: u32,
+  // Where its first tap reads, which may be outside of the source.
+  y: i32,
+  x: i32,
+}
+
+fn window_of(pixel: u32) -> Window {
+  let p = min(pixel, u.pixels - 1u);
+  let within = p % (u.count_h * u.count_w);
+  return Window(
+    p / (u.count_h * u.count_w),
+    i32(within / u.count_w * u.stride_h) + u.offset_h,
+    i32(within % u.count_w * u.stride_w) + u.offset_w,
+  );
+}
+
+const OUTSIDE = 0xffffffffu;
+
+// Where the rows of a group begin that a window reads with tap (ty, tx), or OUTSIDE.
+fn source_at(window: Window, ty: u32, tx: u32, group: u32) -> u32 {
+  // Negative positions become large ones.
+  let y = u32(window.y + i32(ty * u.offset_step_h));
+  let x = u32(window.x + i32(tx * u.offset_step_w));
+  let at = ((window.image * u.source_h + y) * u.source_w + x) * u.source_pixel + group * u.depth;
+  return select(OUTSIDE, at, (y < u.source_h) & (x < u.source_w));
+}
+
+// Where the rows of a tap begin, from the first weight of a channel.
+fn tap_at(ty: u32, tx: u32) -> u32 {
+  let y = u32(u.tap_h + i32(ty) * u.tap_step_h);
+  let x = u32(u.tap_w + i32(tx) * u.tap_step_w);
+  return (y * u.kernel_w + x) * u.w_tap;
+}
+
+// The number of a pixel in the result.
+fn target_at(pixel: u32) -> u32 {
+  let within = pixel % (u.count_h * u.count_w);
+  let y = u.first_h + within / u.count_w * u.step_h;
+  let x = u.first_w + within % u.count_w * u.step_w;
+  return (pixel / (u.count_h * u.count_w) * u.target_h + y) * u.target_w + x;
+}`;
+
+/** What four rows are in elements of the buffers, which rows are counted in. */
+const stepOf = (vectors: boolean) => (vectors ? '1u' : '4u');
+
+/** `load_source` and `load_w`: row r and the three behind it of those that begin at an address; 0 beyond the last one. */
+function loads(vectors: boolean): string {
+  const load = (name: string) => `
+fn load_${name}(at: u32, r: u32) -> vec4f {
+${
+  vectors
+    ? `  return ${name}[at + r];`
+    : `  let rows = r + vec4u(0u, 1u, 2u, 3u);
+  let i = at + min(rows, vec4u(u.depth - 1u));
+  return select(vec4f(), vec4f(${name}[i.x], ${name}[i.y], ${name}[i.z], ${name}[i.w]), rows < vec4u(u.depth));`
+}
+}`;
+  return load('source') + load('w');
+}
+
+/** `store`: up to four sums of channels of a pixel, all of a vector or those before `left`. */
+function store(vectors: boolean): string {
+  const [type, bool] = vectors ? ['vec4f', 'vec4<bool>'] : ['f32', 'bool'];
+  return `
+fn finish(sum: ${type}, to: u32, at: u32) {
+  var value = sum;
+  if (u.has_bias == 1u) { value += bias[at]; }
+  if (u.has_residual == 1u) { value += residual[to]; }
+  // Not max(): a NaN has to come through.
+  y[to] = select(value, ${type}(), (value < ${type}()) & ${bool}(u.relu == 1u));
+}
+
+fn store(sum: vec4f, pixel: u32, channel: u32, left: u32) {
+  let to = pixel * u.channels + channel;
+${
+  vectors
+    ? '  finish(sum, to / 4u, channel / 4u);'
+    : '  for (var i = 0u; i < min(left, 4u); i++) { finish(sum[i], to + i, channel + i); }'
+}
+}`;
+}
+
+function sumFromBuffers(tiles: Tiles, vectors: boolean): string {
+  const { channels, pixels, across } = tiles;
+  const { channel, count, matrix } = tiles.sharing === 'subgroup' ? broadcastWeights(tiles) : ownWeights(tiles);
+  return `${lines(pixels, (j) => `  let window${j} = window_of(p + ${j * across}u);`)}
+${lines(count, (i) => `  let w_from${i} = group * u.w_group + min(c + ${channel(i)}, u.columns - 1u) * u.w_channel;`)}
+  for (var ty = 0u; ty < u.taps_h; ty++) {
+    for (var tx = 0u; tx < u.taps_w; tx++) {
+      let tap = tap_at(ty, tx);
+${lines(count, (i) => `      let w_at${i} = w_from${i} + tap;`)}
+${lines(
+  pixels,
+  (j) => `      let from${j} = source_at(window${j}, ty, tx, group);
+      let inside${j} = from${j} != OUTSIDE;
+      let at${j} = select(0u, from${j}, inside${j});`,
+)}
+      for (var r = 0u; r < u.depth; r += ${stepOf(vectors)}) {
+${lines(pixels, (j) => `        let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
+${lines(channels / 4, (i) => `${matrix(i)}\n${addProducts(i, pixels)}`)}
+      }
+    }
+  }`;
+}
+
+/** How a thread comes by its weights. */
+interface Weights {
+  /** The channel of the tile whose weights it loads at its i-th address. */
+  readonly channel: (i: number) => string;
+  /** Number of its addresses. */
+  readonly count: number;
+  /** Code that makes the matrix `w<i>` of four channels. */
+  readonly matrix: (i: number) => string;
+}
+
+function ownWeights({ channels }: Tiles): Weights {
+  return {
+    channel: (i) => `${i}u`,
+    count: channels,
+    matrix: (i) => `        let w${i} = mat4x4f(${upTo(4).map((q) => `load_w(w_at${4 * i + q}, r)`)});`,
+  };
+}
+
+/** A thread with a number of `lanes` or more loads the same as one before it, and nobody asks it. */
+function broadcastWeights({ channels, lanes }: Tiles): Weights {
+  const load = (i: number) => (i % lanes === 0 ? `        let mine${i / lanes} = load_w(w_at${i / lanes}, r);\n` : '');
+  const broadcast = (i: number) => `subgroupBroadcast(mine${Math.floor(i / lanes)}, ${i % lanes}u)`;
+  return {
+    channel: (i) => `${i * lanes}u + lane % ${lanes}u`,
+    count: channels / lanes,
+    matrix: (i) => `${load(4 * i)}        let w${i} = mat4x4f(${upTo(4).map((q) => broadcast(4 * i + q))});`,
+  };
+}
+
+/** Vectors beside each other belong to neighbouring channels or pixels: threads read them from different banks. */
+function workgroupMemory({ channels, pixels, down, across, depth }: Tiles): string {
+  return `var<workgroup> w_tile: array<vec4f, ${depth * down * channels}>;
+var<workgroup> source_tile: array<vec4f, ${depth * across * pixels}>;`;
 }
 
 /**
- * Convolution, or its gradient with respect to the input (`transposed`), as an implicit GEMM (see `GatherConvolution`):
- *
- *   y[p, g*columns + c] = act(bias[c] + residual[p, c] + sum over t, r of source[at(p, t), g*rows + r] * w[t, r, c])
- *
- * Tile: a thread sums 4 pixels x `columns` channels in registers; a weight that was loaded serves 4 pixels.
- * Grid: one thread for each block of channels (fastest, so that neighbours load neighbouring weights and share their
- * source values) and each 4 consecutive pixels of the batch, in workgroups of 64.
- * Memory: source and y are channels-last; w is [kh][kw][rows][columns], columns contiguous.
+ * The vectors of all taps, one after the other, make blocks of `depth`. A thread fetches the same vector of each block for
+ * some channels and pixels, so that neighbours read vectors that follow each other.
  */
-export function gatherConvolutionWgsl({ columns, transposed, bias, residual }: GatherVariant): string {
-  const vector = columns === 4 ? 'vec4f' : 'f32';
-  const pixels = Array.from({ length: PIXELS }, (_, i) => i);
-  const each = (line: (i: number) => string) => pixels.map(line).join('\n');
-  return `
-const OUTSIDE = 0xffffffffu;
-
-// Where the window at p reads with tap t along an axis, or OUTSIDE.
-fn source_position(p: u32, t: u32, stride: u32, padding: u32, dilation: u32, size: u32) -> u32 {
-${
-  transposed
-    ? `  let scaled = i32(p + padding) - i32(t * dilation);
-  let position = u32(max(scaled, 0)) / stride;
-  // Not the short-circuit operator, whose branches SwiftShader takes 15 s to compile.
-  return select(OUTSIDE, position, (scaled >= 0) & (position * stride == u32(scaled)) & (position < size));`
-    : `  let position = i32(p * stride + t * dilation) - i32(padding);
-  return select(OUTSIDE, u32(position), (position >= 0) & (u32(position) < size));`
-}
-}
-
-// The address of the first channel of the group that pixel p reads with tap (ty, tx), or OUTSIDE.
-fn source_address(p: u32, ty: u32, tx: u32) -> u32 {
-  let area = u.target_h * u.target_w;
-  let n = p / area;
-  let within = p % area;
-  let sy = source_position(within / u.target_w, ty, u.stride_h, u.padding_h, u.dilation_h, u.source_h);
-  let sx = source_position(within % u.target_w, tx, u.stride_w, u.padding_w, u.dilation_w, u.source_w);
-  let address = ((n * u.source_h + sy) * u.source_w + sx) * u.groups * u.rows;
-  return select(address, OUTSIDE, (sy == OUTSIDE) | (sx == OUTSIDE) | (p >= u.pixels));
-}
-
-${linearMain(
-  'u.threads',
-  `  let blocks = u.groups * u.columns / ${columns}u;
-  let channel = (index % blocks) * ${columns}u;
-  let p = (index / blocks) * ${PIXELS}u;
-  let g = channel / u.columns;
-  let first_column = g * (u.row_offset * u.row_stride + u.column_offset) + channel % u.columns;
-${each((i) => `  var sum${i} = ${vector}(0);`)}
-  for (var ty = 0u; ty < u.kernel_h; ty++) {
-    for (var tx = 0u; tx < u.kernel_w; tx++) {
-      let w_at = (ty * u.kernel_w + tx) * u.tap_stride + first_column;
-${each(
-  (i) => `      let from${i} = source_address(p + ${i}u, ty, tx);
-      let inside${i} = from${i} != OUTSIDE;
-      let at${i} = select(0u, from${i} + g * u.rows, inside${i});`,
+function sumFromWorkgroupMemory({ channels, pixels, down, across, depth }: Tiles, vectors: boolean): string {
+  const [tileChannels, tilePixels] = [down * channels, across * pixels];
+  /** Channels or pixels that are fetched at once. */
+  const slots = (down * across) / depth;
+  const step = stepOf(vectors);
+  return `  let vector_in_block = thread % ${depth}u;
+  let slot = thread / ${depth}u;
+${lines(
+  tileChannels / slots,
+  (i) => `  let channel${i} = min(first_channel + slot + ${i * slots}u, u.columns - 1u);
+  let w_from${i} = group * u.w_group + channel${i} * u.w_channel;`,
 )}
-      for (var r = 0u; r < u.rows; r++) {
-        let weight = w[(w_at + r * u.row_stride) / ${columns}u];
-${each((i) => `        sum${i} += select(0.0, source[at${i} + r], inside${i}) * weight;`)}
-      }
+${lines(tilePixels / slots, (j) => `  let window${j} = window_of(first_pixel + slot + ${j * slots}u);`)}
+  let tap_vectors = (u.depth + ${step} - 1u) / ${step};
+  let vectors = u.taps_h * u.taps_w * tap_vectors;
+  for (var block = 0u; block < vectors; block += ${depth}u) {
+    let vector = block + vector_in_block;
+    let exists = vector < vectors;
+    let tap = vector / tap_vectors;
+    let ty = tap / u.taps_w;
+    let tx = tap % u.taps_w;
+    let r = vector % tap_vectors * ${step};
+    let w_tap = tap_at(ty, tx);
+${lines(tileChannels / slots, (i) => {
+  const to = `w_tile[vector_in_block * ${tileChannels}u + slot + ${i * slots}u]`;
+  return `    ${to} = select(vec4f(), load_w(w_from${i} + w_tap, r), exists);`;
+})}
+${lines(tilePixels / slots, (j) => {
+  const to = `source_tile[vector_in_block * ${tilePixels}u + slot + ${j * slots}u]`;
+  return `    let from${j} = source_at(window${j}, ty, tx, group);
+    let inside${j} = exists & (from${j} != OUTSIDE);
+    ${to} = select(vec4f(), load_source(select(0u, from${j}, inside${j}), r), inside${j});`;
+})}
+    workgroupBarrier();
+    for (var k = 0u; k < ${depth}u; k++) {
+      let channel_at = k * ${tileChannels}u + c - first_channel;
+      let pixel_at = k * ${tilePixels}u + p - first_pixel;
+${lines(pixels, (j) => `      let s${j} = source_tile[pixel_at + ${j * across}u];`)}
+${lines(
+  channels / 4,
+  (i) => `      let w${i} = mat4x4f(${upTo(4).map((q) => `w_tile[channel_at + ${4 * i + q}u]`)});
+${addProducts(i, pixels)}`,
+)}
+    }
+    workgroupBarrier();
+  }`;
+}
+
+/** Pixels that a thread of `depthwiseWgsl` computes. */
+export const DEPTHWISE_PIXELS = 4;
+
+/**
+ * The same where each channel is a group: y[p, c] = act(bias[c] + residual[p, c] + sum over t of source[at(p, t), c] * w[t, c]).
+ *
+ * Tile: a thread sums 4 consecutive pixels of 4 channels, or of one where they are no multiple of 4. Grid: linear over
+ * channels (the fastest, so that neighbours read what lies side by side) and pixels. Memory: w is [kh][kw][channels].
+ */
+export function depthwiseWgsl(vectors: boolean): string {
+  const [width, type] = vectors ? [4, 'vec4f'] : [1, 'f32'];
+  return `${ADDRESSES}
+${store(vectors)}
+${linearMain(
+  'u.tiles',
+  `  let blocks = u.channels / ${width}u;
+  let block = index % blocks;
+  let p = index / blocks * ${DEPTHWISE_PIXELS}u;
+${lines(DEPTHWISE_PIXELS, (j) => `  let window${j} = window_of(p + ${j}u);\n  var sum${j} = ${type}();`)}
+  for (var ty = 0u; ty < u.taps_h; ty++) {
+    for (var tx = 0u; tx < u.taps_w; tx++) {
+      let weight = w[tap_at(ty, tx) + block];
+${lines(
+  DEPTHWISE_PIXELS,
+  (j) => `      let from${j} = source_at(window${j}, ty, tx, block);
+      let inside${j} = from${j} != OUTSIDE;
+      sum${j} += select(${type}(), source[select(0u, from${j}, inside${j})], inside${j}) * weight;`,
+)}
     }
   }
-  let stride = u.groups * u.columns;
-${bias ? `  let offset = bias[channel / ${columns}u];` : `  let offset = ${vector}(0);`}
-${each(
-  (i) => `  if (p + ${i}u < u.pixels) {
-    let to = ((p + ${i}u) * stride + channel) / ${columns}u;
-    let value = sum${i} + offset${residual ? ' + residual[to]' : ''};
-    // Not max(): a NaN has to come through.
-    y[to] = select(value, ${vector}(0), (value < ${vector}(0)) & ${columns === 4 ? 'vec4<bool>' : 'bool'}(u.relu == 1u));
-  }`,
+${lines(
+  DEPTHWISE_PIXELS,
+  (j) => `  if (p + ${j}u < u.pixels) { store(vec4f(sum${j}), target_at(p + ${j}u), block * ${width}u, ${width}u); }`,
 )}`,
 )}`;
 }
-
-/**
- * dw[k, t, r, c] = sum over n, p of x[n, p*stride - padding + t*dilation, r] * cotangent[k, n, p, c].
- *
- * Tile: one element of the gradient for each thread. Grid: one thread for each of K x kh x kw x rows x out, out fastest,
- * in workgroups of 64. Memory: x and the cotangent are channels-last; dw is [K][kh][kw][rows][out].
- */
-export const weightGradientWgsl = linearMain(
-  'u.threads',
-  `  let c = index % u.channels;
-  let r = (index / u.channels) % u.rows;
-  let tap = (index / (u.channels * u.rows)) % (u.kernel_h * u.kernel_w);
-  let k = index / (u.channels * u.rows * u.kernel_h * u.kernel_w);
-  let ty = i32((tap / u.kernel_w) * u.dilation_h) - i32(u.padding_h);
-  let tx = i32((tap % u.kernel_w) * u.dilation_w) - i32(u.padding_w);
-  let source_channel = (c / (u.channels / u.groups)) * u.rows + r;
-  var sum = 0.0;
-  for (var n = 0u; n < u.batch; n++) {
-    for (var py = 0u; py < u.target_h; py++) {
-      let sy = i32(py * u.stride_h) + ty;
-      if (sy < 0 || sy >= i32(u.source_h)) { continue; }
-      for (var px = 0u; px < u.target_w; px++) {
-        let sx = i32(px * u.stride_w) + tx;
-        if (sx < 0 || sx >= i32(u.source_w)) { continue; }
-        let read_at = ((n * u.source_h + u32(sy)) * u.source_w + u32(sx)) * u.groups * u.rows + source_channel;
-        let above = (((k * u.batch + n) * u.target_h + py) * u.target_w + px) * u.channels + c;
-        sum += x[read_at] * cotangent[above];
-      }
-    }
-  }
-  dw[index] = sum;`,
-);

@@ -3,32 +3,47 @@ import { type AxisOrder, CHANNELS_LAST, type TensorSpec } from '../../tensor/lay
 import { at, formatShape, sameShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type Pair, pair } from '../core/pair.ts';
+import type { Device } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
-import { linearGrid, type Uniform, type WgslProgram } from '../webgpu/program.ts';
-import { gatherConvolutionWgsl, PIXELS, weightGradientWgsl } from './conv2d.wgsl.ts';
 import {
   type ConvGeometry,
   convShape,
   dims,
   forwardGather,
-  type GatherConvolution,
   inputGradientGather,
   type WeightGradientShape,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
 import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
 import { weightGradientWasm } from './weight-gradient.ts';
+import { gatherConvolutionWgsl, weightGradientProgram } from './wgsl.ts';
 
-/** [out,in/groups,kh,kw] in memory as [kh][kw][in/groups][out]: what the convolution reads. */
-export const WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
-/** The same as [kh][kw][out][in/groups]: what the input gradient reads. */
-const TRANSPOSED_WEIGHT_ORDER: AxisOrder = [2, 3, 0, 1];
 /** [K,N,C,H,W] with the channels innermost. */
 const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
 
-/** Depthwise weights are so few that no kernel has a layout of its own for them. */
-function weightOrder(order: AxisOrder, inputs: readonly TensorSpec[], groups: number, prepacks: boolean) {
-  return prepacks && at(at(inputs, 1).shape, 0) > groups ? undefined : order;
+/** Orders of the axes [out, in/groups, kh, kw] of a weight in memory. */
+interface WeightOrders {
+  readonly typescript: AxisOrder;
+  /** What is summed over is innermost. */
+  readonly wgsl: AxisOrder;
+}
+
+const WEIGHT_ORDERS: WeightOrders = { typescript: [2, 3, 1, 0], wgsl: [0, 2, 3, 1] };
+const TRANSPOSED_WEIGHT_ORDERS: WeightOrders = { typescript: [2, 3, 0, 1], wgsl: [1, 2, 3, 0] };
+/** Both are the same here: input channels of a group are one. */
+const DEPTHWISE_WEIGHT_ORDER: AxisOrder = [2, 3, 1, 0];
+
+/** The order that a device's kernels read a weight in; none where they bring it into a layout of their own. */
+function weightOrder(
+  { typescript, wgsl }: WeightOrders,
+  [, weight]: readonly TensorSpec[],
+  groups: number,
+  { kind, prepacks }: Pick<Device, 'kind' | 'prepacks'>,
+): AxisOrder | undefined {
+  const [out, rows] = weight?.shape ?? [];
+  if (out === groups && rows === 1) return DEPTHWISE_WEIGHT_ORDER;
+  if (prepacks) return undefined;
+  return kind === 'webgpu' ? wgsl : typescript;
 }
 
 export interface Conv2dAttributes extends ConvGeometry {
@@ -57,9 +72,9 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     return [{ shape, order: CHANNELS_LAST }];
   },
 
-  layouts: (inputs, { bias, residual, groups }, prepacks) => [
+  layouts: (inputs, { bias, residual, groups }, device) => [
     CHANNELS_LAST,
-    weightOrder(WEIGHT_ORDER, inputs, groups, prepacks),
+    weightOrder(WEIGHT_ORDERS, inputs, groups, device),
     ...(bias ? [[0]] : []),
     ...(residual ? [CHANNELS_LAST] : []),
   ],
@@ -83,10 +98,12 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     return true;
   },
 
-  webgpu({ inputs, outputs: [y], attributes }) {
+  webgpu({ inputs, outputs: [y], attributes, target }) {
     if (!y) return [];
     const { x, weight } = operands(inputs, attributes);
-    return [gatherProgram(forwardGather(x, weight, y, attributes), attributes)];
+    const { bias, residual, activation } = attributes;
+    const conv = forwardGather(x, weight, y, attributes);
+    return gatherConvolutionWgsl(conv, { bias, residual, relu: activation === 'relu' }, target);
   },
 };
 
@@ -118,9 +135,9 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     return [{ shape: [at(cotangent.shape, 0), at(weight.shape, 1) * groups, ...size], order: CHANNELS_LAST }];
   },
 
-  layouts: (inputs, { groups }, prepacks) => [
+  layouts: (inputs, { groups }, device) => [
     CHANNELS_LAST,
-    weightOrder(TRANSPOSED_WEIGHT_ORDER, inputs, groups, prepacks),
+    weightOrder(TRANSPOSED_WEIGHT_ORDERS, inputs, groups, device),
   ],
 
   host({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
@@ -136,56 +153,12 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     return true;
   },
 
-  webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes }) {
+  webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes, target }) {
     if (!cotangent || !weight || !dx) return [];
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
-    return [gatherProgram(conv, { bias: false, residual: false, activation: 'none' })];
+    return gatherConvolutionWgsl(conv, { bias: false, residual: false, relu: false }, target);
   },
 };
-
-function gatherProgram(
-  conv: GatherConvolution,
-  { bias, residual, activation }: Pick<Conv2dAttributes, 'bias' | 'residual' | 'activation'>,
-): WgslProgram {
-  const { transposed } = conv;
-  const columns = conv.columns % 4 === 0 ? 4 : 1;
-  const vector = columns === 4 ? 'vec4f' : 'f32';
-  const pixels = conv.batch * conv.target[0] * conv.target[1];
-  const threads = ((conv.groups * conv.columns) / columns) * Math.ceil(pixels / PIXELS);
-  return {
-    key: `conv2d/gather/${columns}${transposed ? '/transposed' : ''}${bias ? '/bias' : ''}${residual ? '/residual' : ''}`,
-    code: () => gatherConvolutionWgsl({ columns, transposed, bias, residual }),
-    bindings: [
-      { name: 'source', type: 'f32', operand: { input: 0 } },
-      { name: 'w', type: vector, operand: { input: 1 } },
-      ...(bias ? [{ name: 'bias', type: vector, operand: { input: 2 } }] : []),
-      ...(residual ? [{ name: 'residual', type: vector, operand: { input: bias ? 3 : 2 } }] : []),
-      { name: 'y', type: vector, operand: { output: 0 } },
-    ],
-    uniforms: [
-      ['threads', 'u32', threads],
-      ['pixels', 'u32', pixels],
-      ['rows', 'u32', conv.rows],
-      ['columns', 'u32', conv.columns],
-      ['tap_stride', 'u32', conv.tapStride],
-      ['row_stride', 'u32', conv.rowStride],
-      ['row_offset', 'u32', conv.rowOffset],
-      ['column_offset', 'u32', conv.columnOffset],
-      ['relu', 'u32', activation === 'relu' ? 1 : 0],
-      ['groups', 'u32', conv.groups],
-      ...pairUniforms({ source: conv.source, target: conv.target, kernel: conv.kernel }),
-      ...pairUniforms({ stride: conv.stride, padding: conv.padding, dilation: conv.dilation }),
-    ],
-    workgroups: linearGrid(threads),
-  };
-}
-
-function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {
-  return Object.entries(pairs).flatMap(([name, [h, w]]): Uniform[] => [
-    [`${name}_h`, 'u32', h],
-    [`${name}_w`, 'u32', w],
-  ]);
-}
 
 export interface WeightGradientAttributes extends ConvGeometry {
   /** Height and width of the kernel. */
@@ -215,31 +188,9 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
     return true;
   },
 
-  webgpu({ inputs: [x, cotangent], outputs: [dw], attributes }) {
+  webgpu({ inputs: [x, cotangent], outputs: [dw], attributes, target }) {
     if (!x || !cotangent || !dw) return [];
-    const { k, batch, size, target, kernel, rows, out } = weightGradientShape(x, cotangent, attributes);
-    const { stride, padding, dilation, groups } = attributes;
-    const threads = k * kernel[0] * kernel[1] * rows * out;
-    return [
-      {
-        key: 'conv2d/weight-gradient',
-        code: () => weightGradientWgsl,
-        bindings: [
-          { name: 'x', type: 'f32', operand: { input: 0 } },
-          { name: 'cotangent', type: 'f32', operand: { input: 1 } },
-          { name: 'dw', type: 'f32', operand: { output: 0 } },
-        ],
-        uniforms: [
-          ['threads', 'u32', threads],
-          ['batch', 'u32', batch],
-          ['rows', 'u32', rows],
-          ['channels', 'u32', out],
-          ['groups', 'u32', groups],
-          ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
-        ],
-        workgroups: linearGrid(threads),
-      },
-    ];
+    return [weightGradientProgram(weightGradientShape(x, cotangent, attributes), attributes, target)];
   },
 };
 

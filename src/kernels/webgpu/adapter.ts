@@ -1,6 +1,8 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import { WebGpuDevice } from './device.ts';
+import { deviceFacts } from './facts.ts';
 import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
+import { requireTiling, type Tiling } from './tiles.ts';
 
 export interface FoundAdapter {
   readonly adapter: GPUAdapter;
@@ -85,12 +87,6 @@ async function findGpu(): Promise<GpuSearch> {
   }
 }
 
-/** Whether an adapter computes on the CPU, like lavapipe, SwiftShader or WARP. */
-export function isSoftware({ info }: GPUAdapter): boolean {
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
-  return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
-}
-
 /**
  * Whether a software adapter outruns the TypeScript kernels of the CPU device; none outruns its WebAssembly. Measured on
  * two cores with ResNet-50 at 224 x 224: WebAssembly on one thread 0.5 s; lavapipe, which compiles for the vector units
@@ -100,14 +96,42 @@ export function outrunsTypeScript({ info }: GPUAdapter): boolean {
   return /llvmpipe|lavapipe/i.test(`${info.device} ${info.description}`);
 }
 
-/** A device of an adapter, with the adapter's own limits on buffers. */
-export async function openAdapter({ adapter, settle, release }: FoundAdapter): Promise<WebGpuDevice> {
+/** What can be chosen about a WebGPU device. */
+export interface WebGpuDeviceOptions {
+  /**
+   * How convolutions share their work out to threads, see `TILINGS`: by adapter and sizes when left out, or as the
+   * variable FMGCAM_TILES says.
+   */
+  readonly tiles?: Tiling;
+}
+
+/**
+ * A device of an adapter, with the adapter's own limits on buffers.
+ * @throws UsageError for options out of range, DeviceError when the adapter refuses
+ */
+export async function openAdapter(
+  { adapter, settle, release }: FoundAdapter,
+  { tiles }: WebGpuDeviceOptions = {},
+): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  let gpu: GPUDevice;
   try {
-    const gpu = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
-    return new WebGpuDevice(gpu, adapter.info, settle, release);
+    gpu = await adapter.requestDevice({
+      requiredFeatures: adapter.features.has('subgroups') ? ['subgroups'] : [],
+      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+    });
   } catch (error) {
     release();
     throw new DeviceError(`the WebGPU adapter refuses a device: ${messageOf(error)}`);
+  }
+  try {
+    const facts = deviceFacts(gpu, adapter.info);
+    const wanted = tiles ?? globalThis.process?.env.FMGCAM_TILES;
+    const target = wanted === undefined ? facts : { ...facts, tiling: requireTiling(wanted, facts) };
+    return new WebGpuDevice(gpu, adapter.info, { target, settle, onDestroy: release });
+  } catch (error) {
+    gpu.destroy();
+    void gpu.lost.then(release);
+    throw error;
   }
 }

@@ -6,9 +6,18 @@ import type { Device, Kernel, Operand } from '../device.ts';
 import { BUFFER_USAGE, BufferPool, GpuBlock } from './gpu-memory.ts';
 import type { Uniform, WgslProgram } from './program.ts';
 import type { Settle } from './settle.ts';
+import type { ShaderTarget } from './tiles.ts';
 
 /** Uniforms of one submit. A dispatch takes a slice of it, aligned as WebGPU demands. */
 const UNIFORM_BYTES = 64 * 1024;
+
+interface Host {
+  readonly target: ShaderTarget;
+  /** How this host waits for the GPU. */
+  readonly settle: Settle;
+  /** Lets go of what keeps the device alive (in Node, the `webgpu` package's instance). */
+  readonly onDestroy: () => void;
+}
 
 /** A WebGPU device: kernels are recorded into one command buffer until somebody reads. */
 export class WebGpuDevice implements Device {
@@ -17,6 +26,7 @@ export class WebGpuDevice implements Device {
   readonly name: string;
   readonly gpu: GPUDevice;
   readonly adapterInfo: GPUAdapterInfo;
+  readonly target: ShaderTarget;
   readonly #pool: BufferPool;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #uniformBuffer: GPUBuffer;
@@ -32,14 +42,11 @@ export class WebGpuDevice implements Device {
   readonly #touched = new Set<GPUBuffer>();
   readonly #onDestroy: () => void;
 
-  /**
-   * @param settle how this host waits for the GPU
-   * @param onDestroy lets go of what keeps the device alive (in Node, the `webgpu` package's instance)
-   */
-  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, settle: Settle, onDestroy: () => void) {
+  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, { target, settle, onDestroy }: Host) {
     this.#settle = settle;
     this.gpu = gpu;
     this.adapterInfo = adapterInfo;
+    this.target = target;
     this.name = `webgpu (${adapterInfo.description || adapterInfo.device || adapterInfo.vendor || 'unnamed adapter'})`;
     this.#onDestroy = onDestroy;
     this.#pool = new BufferPool(gpu);
@@ -112,7 +119,10 @@ export class WebGpuDevice implements Device {
     outputs: readonly Operand[],
     attributes: Attributes,
   ): void {
-    for (const program of kernel.webgpu({ inputs, outputs, attributes })) this.#dispatch(program, inputs, outputs);
+    const { target } = this;
+    for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
+      this.#dispatch(program, inputs, outputs);
+    }
   }
 
   flush(): void {
@@ -209,15 +219,17 @@ function gpuBlock(block: Block): GpuBlock {
   return block;
 }
 
-/** The bindings and the uniforms of a shader, in the order in which the bind group lists them. */
-function declarations({ bindings, uniforms }: WgslProgram): string {
+/** The extensions, the bindings and the uniforms of a shader, in the order in which the bind group lists them. */
+function declarations({ extensions = [], bindings, uniforms }: WgslProgram): string {
+  const enabled = extensions.map((name) => `enable ${name};`);
   const storage = bindings.map(
     ({ name, type, operand }, i) =>
       `@group(0) @binding(${i}) var<storage, ${'input' in operand ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
   );
-  if (uniforms.length === 0) return storage.join('\n');
+  const head = [...enabled, ...storage].join('\n');
+  if (uniforms.length === 0) return head;
   const fields = uniforms.map(([name, type]) => `  ${name}: ${type},`).join('\n');
-  return `${storage.join('\n')}
+  return `${head}
 struct Uniforms {
 ${fields}
 }

@@ -10,6 +10,8 @@ export interface WgslProgram {
   readonly key: string;
   /** Made only when no pipeline of this key exists yet. */
   readonly code: () => string;
+  /** Extensions of WGSL that the code enables. */
+  readonly extensions?: readonly string[];
   readonly bindings: readonly Binding[];
   readonly uniforms: readonly Uniform[];
   /** Numbers of workgroups in x, y, z. */
@@ -30,11 +32,15 @@ export const WORKGROUP = 64;
 /** No dimension of a dispatch may be larger (WebGPU's default limit). */
 const MAX_WORKGROUPS = 65535;
 
-/** The grid for `threads` independent threads; in the shader, `thread_index(...)` of `THREAD_INDEX` is the thread's number. */
+/** The grid for `threads` independent threads in workgroups of `WORKGROUP`, see `linearMain`. */
 export function linearGrid(threads: number): [number, number, number] {
-  const groups = Math.max(1, Math.ceil(threads / WORKGROUP));
-  const rows = Math.ceil(groups / MAX_WORKGROUPS);
-  return [Math.ceil(groups / rows), rows, 1];
+  return workgroupGrid(Math.ceil(threads / WORKGROUP));
+}
+
+/** At least `count` workgroups; in the shader, a workgroup's number is `workgroup_id.y * num_workgroups.x + workgroup_id.x`. */
+export function workgroupGrid(count: number): [number, number, number] {
+  const rows = Math.ceil(Math.max(1, count) / MAX_WORKGROUPS);
+  return [Math.ceil(Math.max(1, count) / rows), rows, 1];
 }
 
 /** The head of a shader with one thread for each index; `body` sees `index` and is not run beyond `count`. */

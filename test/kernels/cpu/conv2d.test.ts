@@ -1,17 +1,10 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import {
-  conv2dDefinition,
-  conv2dInputGradientDefinition,
-  conv2dWeightGradientDefinition,
-} from '../../../src/kernels/conv2d/index.ts';
-import type { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { conv2d, tensor } from '../../../src/kernels/index.ts';
-import { applySingle } from '../../../src/kernels/op.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
-import type { Shape } from '../../../src/tensor/shape.ts';
-import { expectClose } from '../../support/numbers.ts';
-import { cutUp, describeBuilds, expectSums, guardHeaps, magnitudes, pairOf, wave } from '../../support/wasm-kernels.ts';
+import { type Convolution, convolutions, convolve, expectConvolution, pairOf } from '../../support/convolutions.ts';
+import { expectClose, wave } from '../../support/numbers.ts';
+import { cutUp, describeBuilds, guardHeaps } from '../../support/wasm-kernels.ts';
 
 let inPieces = false;
 vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {
@@ -23,26 +16,6 @@ guardHeaps();
 
 /** Relative L2, against sums in double precision. */
 const TOLERANCE = { exact: 1e-6, fast: 1e-5 };
-
-const convolutions = fc
-  .record({
-    batch: fc.integer({ min: 1, max: 3 }),
-    groups: fc.integer({ min: 1, max: 3 }),
-    channels: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 60, max: 100 })),
-    out: fc.integer({ min: 1, max: 19 }),
-    size: pairOf(1, 11),
-    kernel: pairOf(1, 4),
-    stride: pairOf(1, 3),
-    padding: pairOf(0, 4),
-    dilation: pairOf(1, 3),
-    bias: fc.boolean(),
-    residual: fc.boolean(),
-    relu: fc.boolean(),
-    constant: fc.boolean(),
-  })
-  .filter(({ size, kernel, padding, dilation }) =>
-    ([0, 1] as const).every((axis) => size[axis] + 2 * padding[axis] > dilation[axis] * (kernel[axis] - 1)),
-  );
 
 /** Those that the algorithm of Winograd can do. */
 const winograd = fc.record({
@@ -61,29 +34,6 @@ const winograd = fc.record({
   constant: fc.boolean(),
   algorithm: fc.constant<'winograd'>('winograd'),
 });
-type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
-
-/** A convolution and its input gradient, the second time with what was packed the first time. */
-async function run(device: CpuDevice, c: Convolution, values = wave) {
-  using scope = new Scope();
-  const { stride, padding, dilation, groups, size, constant } = c;
-  const make = (shape: Shape, phase: number) => tensor(device, values(shape, phase), shape, { scope });
-  const x = make([c.batch, groups * c.channels, ...size], 0);
-  const weightShape = [groups * c.out, c.channels, ...c.kernel];
-  using weight = tensor(device, values(weightShape, 1), weightShape, { constant });
-  const options = { stride, padding, dilation, groups };
-  const { bias, residual } = c;
-  const { shape } = conv2d(x, weight, options);
-  const how = { ...options, ...(c.algorithm && { algorithm: c.algorithm }) };
-  const inputs = [x, weight, ...(bias ? [make([groups * c.out], 2)] : []), ...(residual ? [make(shape, 3)] : [])];
-  const y = applySingle(conv2dDefinition, inputs, { ...how, bias, residual, activation: c.relu ? 'relu' : 'none' });
-  const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...how, size });
-  gradient();
-  const cotangents = make([2, ...shape], 5);
-  const dw = applySingle(conv2dWeightGradientDefinition, [x, cotangents], { ...options, kernel: c.kernel });
-  return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
-}
-
 describeBuilds('the convolutions', (pair, precision) => {
   /** Bit for bit the same, however the units are shared out. */
   async function runTwice<T>(compute: () => Promise<T>): Promise<T> {
@@ -99,12 +49,7 @@ describeBuilds('the convolutions', (pair, precision) => {
 
   async function expectAgreement(c: Convolution, tolerance: number): Promise<void> {
     const { device, oracle } = pair();
-    const actual = await runTwice(() => run(device, c));
-    const expected = await run(oracle, c);
-    const scale = await run(oracle, { ...c, relu: false }, magnitudes);
-    for (const key of ['y', 'dx', 'dw'] as const) {
-      expectSums(actual[key], expected[key], scale[key], tolerance, key);
-    }
+    await expectConvolution(await runTwice(() => convolve(device, c)), oracle, c, tolerance);
   }
 
   it('agree with the TypeScript kernels, forward and backward', async () => {
@@ -112,7 +57,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, async (c) => {
         await expectAgreement(c, TOLERANCE[precision]);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -121,7 +66,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
         await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[precision]);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -130,7 +75,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(winograd, async (c) => {
         await expectAgreement(c, TOLERANCE.fast);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 

@@ -6,7 +6,8 @@ import { add, concat, conv2d, multiplyAdd, multiplyAddRelu, tensor } from '../..
 import { CHANNELS_LAST } from '../../../src/tensor/layout.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
-import { wave } from '../../support/wasm-kernels.ts';
+import { wave } from '../../support/numbers.ts';
+import '../../support/relaxed-simd.ts';
 
 describe.each(['wasm', 'wasm-relaxed'] as const)('the %s kernels', (kernels: CpuKernels) => {
   let device: CpuDevice;

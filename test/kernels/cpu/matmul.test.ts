@@ -4,7 +4,8 @@ import type { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { expand, linear, matmul, tensor, transpose } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
-import { cutUp, describeBuilds, expectSums, guardHeaps, magnitudes, wave } from '../../support/wasm-kernels.ts';
+import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
+import { cutUp, describeBuilds, guardHeaps } from '../../support/wasm-kernels.ts';
 
 let inPieces = false;
 vi.mock('../../../src/kernels/cpu/wasm/kernels.ts', async (original) => {

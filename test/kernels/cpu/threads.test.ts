@@ -10,7 +10,8 @@ import type { Start } from '../../../src/kernels/cpu/threads/share.js';
 import { instantiate } from '../../../src/kernels/cpu/wasm/kernels.ts';
 import { add, conv2d, tensor } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
-import { wave } from '../../support/wasm-kernels.ts';
+import { wave } from '../../support/numbers.ts';
+import '../../support/relaxed-simd.ts';
 
 type Spawn = typeof import('../../../src/kernels/cpu/threads/spawn.ts');
 

@@ -1,0 +1,126 @@
+import { DeviceError, UsageError } from '../../errors.ts';
+import type { DeviceFacts } from './facts.ts';
+
+/** How a workgroup computes a tile of a matrix product: channels down, pixels across. */
+export interface Tiles {
+  /** What the threads of a tile share: nothing, weights within a subgroup, or all that they read. */
+  readonly sharing: 'register' | 'subgroup' | 'workgroup';
+  /** Sums of a thread. Channels are a multiple of 4. */
+  readonly channels: number;
+  readonly pixels: number;
+  /** Threads of a workgroup. */
+  readonly down: number;
+  readonly across: number;
+  /** Threads of a subgroup that each load a different weight; they divide `channels`. */
+  readonly lanes: number;
+  /** Vectors of each channel and pixel that lie in workgroup memory at a time. */
+  readonly depth: number;
+}
+
+/** The sums of a matrix product. */
+export interface ProductSize {
+  readonly groups: number;
+  /** Of each group. */
+  readonly channels: number;
+  readonly pixels: number;
+}
+
+/** Tiles that can be asked for by name; those in workgroup memory by their channels and pixels. */
+export const TILINGS = ['register', 'subgroup', 'workgroup-32x32', 'workgroup-64x64', 'workgroup-128x64'] as const;
+export type Tiling = (typeof TILINGS)[number];
+
+/** What shaders are written for. */
+export interface ShaderTarget extends DeviceFacts {
+  /** The tiling of every product, where one is asked for. */
+  readonly tiling?: Tiling | undefined;
+}
+
+/** From the smallest to the largest. */
+const IN_WORKGROUP_MEMORY = ['workgroup-32x32', 'workgroup-64x64', 'workgroup-128x64'] as const;
+
+/** Workgroups that keep a GPU busy; WebGPU does not tell how many it runs at once. */
+const ENOUGH_WORKGROUPS = 128;
+
+/** Fewer would fill less than half of the smallest tile in workgroup memory. */
+const FEW_CHANNELS = 16;
+
+/** Threads of a workgroup on a CPU, whose vectors have 4 to 16 of them. More leave pixels over in small images. */
+const SOFTWARE_THREADS = 8;
+const HARDWARE_THREADS = 64;
+
+/** The tiles of a name, as large as the adapter wants them. */
+export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): Tiles {
+  const across = software ? SOFTWARE_THREADS : HARDWARE_THREADS;
+  const unshared = { down: 1, lanes: 1, depth: 1 };
+  const shared = { sharing: 'workgroup', lanes: 1, depth: 4 } as const;
+  switch (tiling) {
+    case 'register':
+      return { sharing: 'register', channels: 8, pixels: 4, across, ...unshared };
+    case 'subgroup': {
+      const { min, max } = subgroups ?? { min: 1, max: 1 };
+      const channels = 16;
+      // Every subgroup is full, and none too small for the lanes that others read.
+      const lanes = Math.min(channels, min);
+      return { sharing: 'subgroup', channels, pixels: 4, ...unshared, across: Math.max(across, max), lanes };
+    }
+    case 'workgroup-32x32':
+      return { ...shared, channels: 4, pixels: 4, down: 8, across: 8 };
+    case 'workgroup-64x64':
+      return { ...shared, channels: 8, pixels: 4, down: 8, across: 16 };
+    case 'workgroup-128x64':
+      return { ...shared, channels: 8, pixels: 8, down: 16, across: 8 };
+  }
+}
+
+/** Why an adapter cannot run a tiling, if it cannot. */
+export function obstacle(tiling: Tiling, facts: DeviceFacts): string | undefined {
+  const { sharing, channels, pixels, down, across, depth } = tilesOf(tiling, facts);
+  if (sharing === 'subgroup' && !facts.subgroups) return 'it has no subgroups';
+  const threads = down * across;
+  if (threads > facts.workgroupThreads)
+    return `${threads} threads are more than the ${facts.workgroupThreads} it can run`;
+  const bytes = sharing === 'workgroup' ? 16 * depth * (down * channels + across * pixels) : 0;
+  if (bytes > facts.workgroupBytes) return `it has ${facts.workgroupBytes} of ${bytes} bytes of workgroup memory`;
+  return undefined;
+}
+
+/**
+ * @throws UsageError when there is no tiling of this name, DeviceError when the device cannot run it
+ */
+export function requireTiling(name: string, facts: DeviceFacts): Tiling {
+  const tiling = TILINGS.find((known) => known === name);
+  if (!tiling) throw new UsageError(`tiles "${name}" are unknown; use ${TILINGS.join(', ')}`);
+  const problem = obstacle(tiling, facts);
+  if (!problem) return tiling;
+  const others = TILINGS.filter((other) => !obstacle(other, facts));
+  throw new DeviceError(`this adapter cannot run the tiles ${tiling}: ${problem}; use ${others.join(', ')}`);
+}
+
+/**
+ * The tiling for a product, and why it is this one. A CPU that plays GPU is slow at barriers and at workgroup memory, and
+ * fast at reading what it just read; a GPU waits for memory, and wants many workgroups to do it in turns.
+ */
+export function chooseTiling(target: ShaderTarget, size: ProductSize): { tiling: Tiling; reason: string } {
+  const { software, subgroups, tiling } = target;
+  if (tiling) return { tiling, reason: 'asked for' };
+  if (software && !obstacle('subgroup', target)) {
+    return { tiling: 'subgroup', reason: `a software driver with subgroups of ${subgroups?.min}` };
+  }
+  if (software) return { tiling: 'register', reason: 'a software driver without subgroups' };
+  if (size.channels < FEW_CHANNELS) return { tiling: 'register', reason: 'a hardware GPU: groups of few channels' };
+  const [smallest, ...larger] = IN_WORKGROUP_MEMORY.filter((name) => !obstacle(name, target));
+  if (!smallest) return { tiling: 'register', reason: 'a hardware GPU with little workgroup memory' };
+  const large = larger.findLast((name) => {
+    const tiles = tilesOf(name, target);
+    return tiles.down * tiles.channels <= size.channels && countTiles(tiles, size).tiles >= ENOUGH_WORKGROUPS;
+  });
+  if (!large) return { tiling: smallest, reason: 'a hardware GPU: larger tiles would be too few or too empty' };
+  return { tiling: large, reason: `a hardware GPU: the largest tiles of which there are ${ENOUGH_WORKGROUPS}` };
+}
+
+/** How many tiles a product has, and how many of them lie side by side. */
+export function countTiles({ channels, pixels, down, across }: Tiles, size: ProductSize) {
+  const channelTiles = Math.ceil(size.channels / (down * channels));
+  const pixelTiles = Math.ceil(size.pixels / (across * pixels));
+  return { channelTiles, pixelTiles, tiles: size.groups * channelTiles * pixelTiles };
+}

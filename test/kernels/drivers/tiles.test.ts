@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
+import { createDevice, type Device } from '../../../src/kernels/index.ts';
+import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
+import { convolutions, convolve, expectConvolution } from '../../support/convolutions.ts';
+import { missing } from '../../support/devices.ts';
+
+/** Relative L2, against sums in double precision. */
+const TOLERANCE = 1e-5;
+
+/** Channels that are read and written one at a time. */
+const odd = convolutions.map((c) => ({ ...c, channels: c.channels | 1, out: c.out | 1 }));
+/** Channels that are read and written four at a time, in several tiles of each size. */
+const multiplesOfFour = convolutions.map((c) => ({ ...c, channels: 4 * Math.ceil(c.channels / 4), out: 8 * c.out }));
+
+describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
+  let device: Device;
+  const oracle = new CpuDevice({ kernels: 'typescript' });
+  beforeAll(async () => {
+    device = await createDevice('webgpu', { tiles });
+  });
+  afterAll(() => {
+    expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+    device.destroy();
+    oracle.destroy();
+  });
+
+  // Larger tiles take long to compile, and single channels are read and written in the same way with all.
+  const channels = /64/.test(tiles) ? { multiplesOfFour } : { multiplesOfFour, odd };
+  it.each(Object.entries(channels))('agree with the TypeScript kernels: %s', async (_, some) => {
+    await fc.assert(
+      fc.asyncProperty(some, async (c) => {
+        await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
+
+describe.skipIf(missing)('a WebGPU device', () => {
+  it('takes its tiles from the environment', async () => {
+    vi.stubEnv('FMGCAM_TILES', 'square');
+    try {
+      await expect(createDevice('webgpu')).rejects.toThrow('tiles "square" are unknown; use register, subgroup, ');
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+});

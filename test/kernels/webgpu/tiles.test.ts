@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { DeviceFacts } from '../../../src/kernels/webgpu/facts.ts';
+import { workgroupGrid } from '../../../src/kernels/webgpu/program.ts';
+import { chooseTiling, countTiles, obstacle, requireTiling, tilesOf } from '../../../src/kernels/webgpu/tiles.ts';
+
+const subgroups = fc
+  .tuple(fc.constantFrom(4, 8, 16, 32, 64), fc.constantFrom(1, 2, 4))
+  .map(([min, times]) => ({ min, max: Math.min(128, min * times) }));
+/** Limits of WebGPU's compatibility mode, its defaults, and more. */
+const adapters: fc.Arbitrary<DeviceFacts> = fc.record({
+  software: fc.boolean(),
+  subgroups: fc.option(subgroups, { nil: undefined }),
+  workgroupThreads: fc.constantFrom(128, 256, 1024),
+  workgroupBytes: fc.constantFrom(8192, 16384, 32768),
+});
+const sizes = fc.record({
+  groups: fc.integer({ min: 1, max: 64 }),
+  channels: fc.integer({ min: 1, max: 2048 }),
+  pixels: fc.integer({ min: 1, max: 1e6 }),
+});
+
+const gpu: DeviceFacts = {
+  software: false,
+  subgroups: { min: 32, max: 32 },
+  workgroupThreads: 256,
+  workgroupBytes: 16384,
+};
+const lavapipe: DeviceFacts = { ...gpu, software: true, subgroups: { min: 8, max: 8 } };
+
+describe('the tiling of a matrix product', () => {
+  it('is always one that the adapter can run', () => {
+    fc.assert(
+      fc.property(adapters, sizes, (facts, size) => {
+        expect(obstacle(chooseTiling(facts, size).tiling, facts)).toBeUndefined();
+      }),
+    );
+  });
+
+  it.each([
+    ['subgroup', lavapipe, { groups: 1, channels: 64, pixels: 3136 }],
+    ['register', { ...lavapipe, subgroups: undefined }, { groups: 1, channels: 64, pixels: 3136 }],
+    ['workgroup-128x64', gpu, { groups: 1, channels: 256, pixels: 200 * 200 }],
+    ['workgroup-64x64', gpu, { groups: 1, channels: 64, pixels: 128 * 64 }],
+    ['workgroup-32x32', gpu, { groups: 1, channels: 512, pixels: 49 }],
+    ['workgroup-32x32', gpu, { groups: 1, channels: 24, pixels: 200 * 200 }],
+    ['register', gpu, { groups: 32, channels: 4, pixels: 3136 }],
+    ['workgroup-64x64', { ...gpu, workgroupBytes: 8192 }, { groups: 1, channels: 256, pixels: 200 * 200 }],
+    ['register', { ...gpu, workgroupBytes: 2048 }, { groups: 1, channels: 256, pixels: 200 * 200 }],
+  ] as const)('is %s', (tiling, facts, size) => {
+    expect(chooseTiling(facts, size)).toEqual({
+      tiling,
+      reason: expect.stringMatching(/^a (software driver|hardware GPU)/),
+    });
+  });
+
+  it('is the one that was asked for', () => {
+    const target = { ...gpu, tiling: requireTiling('register', gpu) };
+    expect(chooseTiling(target, { groups: 1, channels: 8, pixels: 8 })).toEqual({
+      tiling: 'register',
+      reason: 'asked for',
+    });
+  });
+
+  it.each([
+    ['tiles "huge" are unknown; use register, subgroup, workgroup-32x32, ', 'huge', gpu],
+    [
+      'cannot run the tiles subgroup: it has no subgroups; use register, ',
+      'subgroup',
+      { ...gpu, subgroups: undefined },
+    ],
+    ['8192 of 12288 bytes of workgroup memory; use register, ', 'workgroup-128x64', { ...gpu, workgroupBytes: 8192 }],
+    [
+      '256 threads are more than the 128 it can run',
+      'subgroup',
+      { ...gpu, workgroupThreads: 128, subgroups: { min: 4, max: 256 } },
+    ],
+  ] as const)('says: %s', (message, tiling, facts) => {
+    expect(() => requireTiling(tiling, facts)).toThrow(message);
+  });
+
+  it('covers every sum', () => {
+    fc.assert(
+      fc.property(adapters, sizes, (facts, size) => {
+        const tiles = tilesOf(chooseTiling(facts, size).tiling, facts);
+        const { channelTiles, pixelTiles, tiles: count } = countTiles(tiles, size);
+        expect(channelTiles * tiles.channels * tiles.down).toBeGreaterThanOrEqual(size.channels);
+        expect(pixelTiles * tiles.pixels * tiles.across).toBeGreaterThanOrEqual(size.pixels);
+        const [x, y, z] = workgroupGrid(count);
+        expect(x * y * z).toBeGreaterThanOrEqual(count);
+        expect(Math.max(x, y, z)).toBeLessThanOrEqual(65535);
+      }),
+    );
+  });
+});
