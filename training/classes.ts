@@ -1,36 +1,39 @@
-/* What the scenes are made of: names of icons, which all the sets share. */
+/* What the scenes are made of: names of icons, most of which all the sets share. */
 
 /** The artwork, by the names of its packages. Each set has its own hand; the licences are in the packages. */
-export const TRAINING_STYLES = ['noto', 'noto-v1', 'fluent-emoji', 'fluent-emoji-flat', 'twemoji', 'emojione'] as const;
+export const TRAINING_STYLES = [
+  ...(['noto', 'noto-v1', 'fluent-emoji', 'fluent-emoji-flat', 'twemoji', 'emojione', 'fxemoji'] as const),
+  ...(['streamline-emojis', 'emojione-monotone', 'fluent-emoji-high-contrast'] as const),
+] as const;
 /** Flat, with black outlines, and never seen in training. */
 export const TEST_STYLES = ['openmoji'] as const;
 export type Style = (typeof TRAINING_STYLES)[number] | (typeof TEST_STYLES)[number];
 
 /** The icons of each class. A set may lack some of them. */
 export const CLASSES = {
-  cat: ['cat', 'cat-face', 'black-cat'],
-  dog: ['dog', 'dog-face', 'guide-dog', 'service-dog', 'poodle'],
+  cat: ['cat', 'cat-face', 'black-cat', 'catside'],
+  dog: ['dog', 'dog-face', 'guide-dog', 'service-dog', 'poodle', 'dogside'],
   horse: ['horse', 'horse-face'],
   elephant: ['elephant'],
-  penguin: ['penguin'],
-  fish: ['fish', 'tropical-fish'],
+  penguin: ['penguin', 'penguin-1', 'penguin-2'],
+  fish: ['fish', 'tropical-fish', 'tropicalfish'],
   butterfly: ['butterfly'],
   turtle: ['turtle'],
   octopus: ['octopus'],
   snail: ['snail'],
-  car: ['automobile', 'oncoming-automobile', 'sport-utility-vehicle', 'taxi'],
-  bus: ['bus', 'oncoming-bus'],
+  car: ['automobile', 'oncoming-automobile', 'oncomingautomobile', 'sport-utility-vehicle', 'taxi'],
+  bus: ['bus', 'oncoming-bus', 'oncomingbus'],
   bicycle: ['bicycle'],
   ship: ['ship', 'passenger-ship'],
   airplane: ['airplane', 'small-airplane', 'airplane-departure'],
   rocket: ['rocket'],
-  house: ['house', 'house-with-garden'],
-  cactus: ['cactus'],
-  sunflower: ['sunflower'],
+  house: ['house', 'house-with-garden', 'housebuilding', 'housewithgarden'],
+  cactus: ['cactus', 'cactus-1', 'cactus-2'],
+  sunflower: ['sunflower', 'sunflower-1', 'sunflower-2'],
   mushroom: ['mushroom', 'brown-mushroom'],
   banana: ['banana'],
-  strawberry: ['strawberry'],
-  pizza: ['pizza'],
+  strawberry: ['strawberry', 'strawberry-1', 'strawberry-2'],
+  pizza: ['pizza', 'pizza-1', 'pizza-2', 'sliceofpizza'],
   guitar: ['guitar'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createDevice, type Device, ForwardPass, loadStateDict, type Module, tensor, withScope } from '../src/index.ts';
+import { type Device, ForwardPass, loadStateDict, type Module, tensor, withScope } from '../src/index.ts';
 import { batchOf } from './batches.ts';
 import { confusionMatrix } from './charts.ts';
 import { CLASS_NAMES, TEST_STYLES, TRAINING_STYLES } from './classes.ts';
+import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
 import { buildNetwork } from './network.ts';
 import { count, fraction } from './options.ts';
@@ -14,7 +15,7 @@ import { loadArtwork } from './sprites.ts';
 
 const { values: given } = parseArgs({
   options: {
-    weights: { type: 'string', default: 'out/scenes/network.safetensors' },
+    weights: { type: 'string', default: 'models/resnet-scenes.safetensors' },
     scenes: { type: 'string', default: '1500' },
     seed: { type: 'string', default: '1000' },
     threads: { type: 'string' },
@@ -30,7 +31,7 @@ const BATCH = 50;
 const module = buildNetwork();
 const state = loadStateDict(readFileSync(given.weights), given.weights);
 module.loadValues(new Map([...state].map(([key, { data }]) => [key, { data: Float32Array.from(data) }])));
-const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
+const device = await openDevice(given.threads);
 const options = {
   artwork: loadArtwork(given.seen ? TRAINING_STYLES : TEST_STYLES),
   seed: count(given.seed, 'seed'),

@@ -1,19 +1,11 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import {
-  adamW,
-  createDevice,
-  initialise,
-  serializeSafetensors,
-  Trainable,
-  Trainer,
-  tensor,
-  warmUpCosine,
-} from '../src/index.ts';
+import { adamW, initialise, serializeSafetensors, Trainable, Trainer, tensor, warmUpCosine } from '../src/index.ts';
 import { BatchLoader } from './batches.ts';
 import { type LogLine, lossCurve } from './charts.ts';
 import { CLASS_NAMES, TRAINING_STYLES } from './classes.ts';
+import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
 import { buildNetwork } from './network.ts';
 import { count, fraction } from './options.ts';
@@ -23,7 +15,7 @@ import { SIZE } from './scenes.ts';
 
 const { values: given } = parseArgs({
   options: {
-    images: { type: 'string', default: '500000' },
+    images: { type: 'string', default: '240000' },
     batch: { type: 'string', default: '32' },
     rate: { type: 'string', default: '0.001' },
     seed: { type: 'string', default: '1' },
@@ -60,7 +52,7 @@ const paths = {
 };
 
 mkdirSync(given.out, { recursive: true });
-const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
+const device = await openDevice(given.threads);
 const module = buildNetwork();
 initialise(module, seed);
 const network = new Trainable(module, device);

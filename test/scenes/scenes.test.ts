@@ -24,7 +24,9 @@ function iconOf(colour: readonly number[]): Icon {
   const sprite = (paint: (pixels: Uint8ClampedArray) => Uint8ClampedArray): Sprite => ({
     levels: [SPRITE, SPRITE / 2, SPRITE / 4].map((size) => ({ size, pixels: paint(disc(size, colour)) })),
   });
-  const sprites = { original: sprite((pixels) => pixels), drawn: sprite(drawn), lineArt: sprite(lineArt) };
+  const original = sprite((pixels) => pixels);
+  const outlined = sprite(drawn);
+  const sprites = { original, outlined, boldlyOutlined: outlined, drawn: outlined, lineArt: sprite(lineArt) };
   return { sprite: (manner) => sprites[manner] };
 }
 
@@ -56,9 +58,9 @@ describe('drawScene', () => {
         expect(objects).toHaveLength(options.objects);
         expect(new Set(objects).size).toBe(options.objects);
         for (const object of objects) expect(CLASS_NAMES[object]).toBeDefined();
-        // The smallest disc has a radius of 0.45 * 26 pixels; a third of one may lie outside, a third below another.
+        // The smallest disc has a radius of 0.45 * 28 pixels; a third of one may lie outside, a third below another.
         for (const [i] of objects.entries()) {
-          expect(owners.filter((owner) => owner === i + 1).length).toBeGreaterThan((Math.PI * (0.45 * 26) ** 2) / 5);
+          expect(owners.filter((owner) => owner === i + 1).length).toBeGreaterThan((Math.PI * (0.45 * 28) ** 2) / 5);
         }
       }),
       { numRuns: 60 },
