@@ -8,6 +8,7 @@ import { type OverlayMap, type OverlayOptions, overlayFused, overlaySingle } fro
 import { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from '../image/preprocess.ts';
 import { type Device, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
+import type { Architecture } from '../nn/models/registry.ts';
 import { type Scope, withScope } from '../tensor/scope.ts';
 import { at, sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -33,10 +34,16 @@ export interface ExplainImageOptions extends ExplainMethodOptions, Pick<OverlayO
   readonly file?: string;
 }
 
+/** CIFAR's images and the scenes have this size; torchvision's first weights are the most widely used ones. */
+const PREPROCESSING: Readonly<Record<Architecture['data'], Preprocessing>> = {
+  imagenet: PRESETS.IMAGENET1K_V1,
+  cifar: squash(32),
+  scenes: squash(96),
+};
+
 /** How an image is prepared for a model when nothing else is said. */
 export function defaultPreprocessing({ architecture }: Model): Preprocessing {
-  // 32 x 32 is the size of the CIFAR images; torchvision's first weights are the most widely used ones.
-  return architecture.data === 'cifar' ? squash(32) : PRESETS.IMAGENET1K_V1;
+  return PREPROCESSING[architecture.data];
 }
 
 /** A PNG or JPEG file, or pixels. */

@@ -36,6 +36,7 @@ import {
   jsonOption,
   list,
   type ModelOptions,
+  modelName,
   modelOption,
   precisionOption,
   print,
@@ -188,7 +189,7 @@ async function run(images: string[], options: Options, signal: AbortSignal): Pro
 
 /** Everything that can be found wrong before the weights are read. */
 async function checkArguments(images: readonly string[], named: NamedMethod, options: Options): Promise<void> {
-  const { inputTensor, saveTensors, trace, layer, model, out } = options;
+  const { inputTensor, saveTensors, trace, layer, out } = options;
   createMethod(named, methodOptionsOf(options));
   if (inputTensor && images.length > 0) throw new UsageError('give either images or --input-tensor, not both');
   if (!inputTensor && images.length === 0) throw new UsageError('no image: name one or more PNG or JPEG files');
@@ -198,7 +199,7 @@ async function checkArguments(images: readonly string[], named: NamedMethod, opt
     throw new UsageError('--trace walks through FM-G-CAM at one layer; leave --method and what changes it out');
   if (layer && !named.info.layer)
     throw new UsageError(`--method ${named.name} explains the image itself; leave --layer out`);
-  for (const name of layer ?? []) requireLayer(model, name);
+  for (const name of layer ?? []) requireLayer(modelName(options), name);
   if (saveTensors) await requireFolderOf(saveTensors);
   if (trace) await requireFolderOf(trace);
   if (out) {
@@ -325,7 +326,7 @@ async function writePictures(
   const changes = (['counterfactual', 'signed'] as const).filter((change) => options[change]);
   const single = [base, ...changes].join('-');
   const whole = [...(fused && mode !== 'paper' ? [mode] : []), ...changes];
-  const sheet = base === 'grad-cam' ? 'contact-sheet' : `contact-sheet-${method}`;
+  const sheet = method === 'fm-g-cam' ? 'contact-sheet' : `contact-sheet-${method}`;
   const pictures: [name: string, picture: Drawing][] = [
     ...(fused ? [[[method, ...whole].join('-'), explained.fusedDrawing()] as [string, Drawing]] : []),
     ...explained.singleNames.map((name, k): [string, Drawing] => [

@@ -136,7 +136,7 @@ describeShared('explain', () => {
     const out = temporaryFolder();
     const { method } = await report(DOG_CAT, '--method', 'grad-cam', '--topk', '1', '--out', out, ...ON_CPU);
     expect(method).toBe('grad-cam');
-    expect(readdirSync(out).toSorted()).toEqual(['dog-cat.contact-sheet.png', 'dog-cat.grad-cam-1-dog.png']);
+    expect(readdirSync(out).toSorted()).toEqual(['dog-cat.contact-sheet-grad-cam.png', 'dog-cat.grad-cam-1-dog.png']);
   });
 
   it('draws other pictures with --mode reference and --activation gelu', async () => {
