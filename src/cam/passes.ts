@@ -102,22 +102,22 @@ export async function settled(x: Tensor): Promise<void> {
     origin.map(() => 1),
   );
   await first.data().finally(() => first.dispose());
-  await breathe();
+  await pause();
 }
 
-/** Milliseconds between pauses within the work: a timer takes at least one, a third of what a small pass takes. */
-const INTERVAL = 50;
-let paused = 0;
-
-/** Lets events in from time to time. */
-export async function breathe(): Promise<void> {
-  if (performance.now() - paused >= INTERVAL) await pause();
-}
-
-/** Lets events in, among them the one that cancels. */
-export async function pause(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve));
-  paused = performance.now();
+/**
+ * Lets events in, among them the one that cancels. It waits for a message: a timer takes a millisecond at the least, a
+ * third of what a small pass takes, and four in browsers.
+ */
+export function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 /** Runs `compute` on the call with an input in a scope of its own; what it returns belongs to the scope of the input. */

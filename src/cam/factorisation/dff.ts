@@ -4,7 +4,7 @@ import { at } from '../../tensor/shape.ts';
 import { atLayer } from '../activation/at-layer.ts';
 import { type Method, type MethodCall, throwIfAborted } from '../method.ts';
 import { requireCount } from '../options.ts';
-import { breathe } from '../passes.ts';
+import { pause } from '../passes.ts';
 import { type Factors, type Matrix, nonNegativeFactors } from './nmf.ts';
 
 export interface DffOptions {
@@ -54,7 +54,7 @@ async function factorise(X: Matrix, parts: number, steps: number, call: MethodCa
     throwIfAborted(call);
     factors = rounds.next().value;
     call.progress?.(step, steps);
-    await breathe();
+    await pause();
   }
   return factors;
 }

@@ -8,7 +8,7 @@ import { weightedChannels } from '../activation/at-layer.ts';
 import { gradCamWeights } from '../activation/channel-weights.ts';
 import { type Method, type MethodCall, throwIfAborted } from '../method.ts';
 import { requireCount } from '../options.ts';
-import { breathe, inScopeOfInput, partOf } from '../passes.ts';
+import { inScopeOfInput, partOf, pause } from '../passes.ts';
 import { solve, type Views } from './solve.ts';
 import { apply, blockMeans, type Motion, motionMatrix } from './warp.ts';
 
@@ -84,7 +84,7 @@ async function mapsOfCopies(call: MethodCall, motions: readonly Motion[]) {
     shape = maps.shape;
     values.push(Float32Array.from(await maps.data()));
     call.progress?.(i + 1, motions.length);
-    await breathe();
+    await pause();
   }
   return { values, shape };
 }
@@ -106,7 +106,7 @@ async function solved(views: Views, steps: number, call: MethodCall): Promise<Fl
   for (let step = 1; step < steps; step++) {
     throwIfAborted(call);
     h = descent.next().value;
-    await breathe();
+    await pause();
   }
   return h;
 }
