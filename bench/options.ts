@@ -34,7 +34,7 @@ export const USAGE = [
   '',
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
   `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
-  '  --threads A,B    peers, cam, methods, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
+  '  --threads A,B    peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
   '  --json FILE      writes every single time into a file',
   '  --markdown       prints the report as docs/performance.md has it',
 ].join('\n');

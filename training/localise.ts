@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { hostMaps } from '../src/cam/host-maps.ts';
 import {
   type Device,
   explainTensor,
@@ -9,14 +10,12 @@ import {
   type MethodName,
   type Model,
   namedMethod,
-  preprocess,
-  type SaliencyMap,
-  squash,
-  type Tensor,
   tensor,
   upsample,
   withScope,
 } from '../src/index.ts';
+import { meanOf } from '../src/metrics/statistics.ts';
+import { batchOf } from './batches.ts';
 import { TEST_STYLES, TRAINING_STYLES } from './classes.ts';
 import { openDevice } from './device.ts';
 import { count } from './options.ts';
@@ -44,23 +43,8 @@ const { values: given } = parseArgs({
   },
 });
 
-/** Sums over the objects, and the objects that have been summed. */
-class Mean {
-  #sum = 0;
-  #count = 0;
-
-  /** What is not defined counts as 0: a map that is empty has found nothing. */
-  add(value: number | null): void {
-    this.#sum += value ?? 0;
-    this.#count += 1;
-  }
-
-  get value(): number {
-    return this.#sum / this.#count;
-  }
-}
-
 const COLUMNS = ['pointing', 'energy', 'iou', 'own'] as const satisfies readonly (LocalisationMetric | 'own')[];
+type Result = Readonly<Record<(typeof COLUMNS)[number], number | null>>;
 
 const model = loadModel('resnet-scenes', readFileSync(given.weights), { file: given.weights });
 const device = await openDevice(given.threads);
@@ -74,19 +58,16 @@ const options = {
 const scenes = Array.from({ length: count(given.scenes, 'scenes') }, (_, i) => drawScene(i, options));
 
 console.log('| method | pointing | energy | IoU | own class where fused |\n|---|---:|---:|---:|---:|');
-const covered = new Mean();
-for (const scene of scenes) for (const owner of scene.objects.keys()) covered.add(shareOf(scene, owner + 1));
-row('a map of one value', [covered.value, covered.value, covered.value, 1 / options.objects]);
+const covered = meanOf(scenes.flatMap((scene) => scene.objects.map((_, i) => shareOf(scene, i + 1))));
+row('a map of one value', [covered, covered, covered, 1 / options.objects]);
 for (const name of given.methods.split(',')) {
-  const means = COLUMNS.map(() => new Mean());
-  for (const scene of scenes) {
-    for (const result of await measure(model, device, scene, namedMethod(name).name)) {
-      for (const [i, column] of COLUMNS.entries()) means[i]?.add(result[column]);
-    }
-  }
+  const { name: method, base } = namedMethod(name);
+  const results: Result[] = [];
+  for (const scene of scenes) results.push(...(await measure(model, device, scene, method)));
+  // What is not defined counts as 0: a map that is empty has found nothing.
   row(
-    namedMethod(name).base,
-    means.map((mean) => mean.value),
+    base,
+    COLUMNS.map((column) => meanOf(results.map((result) => result[column] ?? 0))),
   );
 }
 device.destroy();
@@ -96,16 +77,14 @@ function row(name: string, values: readonly number[]): void {
 }
 
 /** For each object how well its own map finds it, and whether the fused map has most of its class there. */
-function measure(model: Model, device: Device, { pixels, objects, owners }: Scene, method: MethodName) {
+function measure(model: Model, device: Device, scene: Scene, method: MethodName) {
+  const { objects, owners } = scene;
   return withScope(async (scope) => {
-    const { input, shape } = preprocess({ width: SIZE, height: SIZE, data: pixels }, squash(SIZE));
-    using explanation = await explainTensor(model, tensor(device, input, shape, { scope }), {
-      classes: objects,
-      method,
-    });
+    const input = tensor(device, batchOf([scene]).images, [1, 3, SIZE, SIZE], { scope });
+    using explanation = await explainTensor(model, input, { classes: objects, method });
     const { singles, fused } = explanation.tensors;
-    const maps = await mapsOf(singles);
-    const wholes = (await mapsOf(fused ?? singles)).map((map) => upsample(map, SIZE, SIZE));
+    const maps = await hostMaps(singles);
+    const wholes = (await hostMaps(fused ?? singles)).map((map) => upsample(map, SIZE, SIZE));
     return objects.map((_, i) => {
       const mask = { data: owners.map((owner) => Number(owner === i + 1)), height: SIZE, width: SIZE };
       const shares = wholes.map((map) => map.reduce((sum, value, pixel) => sum + value * (mask.data[pixel] ?? 0), 0));
@@ -114,17 +93,6 @@ function measure(model: Model, device: Device, { pixels, objects, owners }: Scen
       return { ...localisation(map, mask), own: Number((shares[i] ?? 0) > 0 && shares[i] === Math.max(...shares)) };
     });
   });
-}
-
-/** [1,K,I,J] as K maps. */
-async function mapsOf(tensor: Tensor): Promise<(SaliencyMap & { data: Float32Array })[]> {
-  const [, classes = 0, height = 0, width = 0] = tensor.shape;
-  const data = Float32Array.from(await tensor.data());
-  return Array.from({ length: classes }, (_, k) => ({
-    data: data.slice(k * height * width, (k + 1) * height * width),
-    height,
-    width,
-  }));
 }
 
 /** The share of the picture that an object covers. */

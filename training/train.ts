@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { adamW, initialise, serializeSafetensors, Trainable, Trainer, tensor, warmUpCosine } from '../src/index.ts';
+import { resnetScenes } from '../src/nn/models/resnet.ts';
 import { BatchLoader } from './batches.ts';
 import { type LogLine, lossCurve } from './charts.ts';
 import { CLASS_NAMES, TRAINING_STYLES } from './classes.ts';
 import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
-import { buildNetwork } from './network.ts';
 import { count, fraction } from './options.ts';
 import { SIZE } from './scenes.ts';
 
@@ -53,7 +53,7 @@ const paths = {
 
 mkdirSync(given.out, { recursive: true });
 const device = await openDevice(given.threads);
-const module = buildNetwork();
+const module = resnetScenes(CLASS_NAMES.length);
 initialise(module, seed);
 const network = new Trainable(module, device);
 const trainer = new Trainer(network, adamW({ weightDecay: WEIGHT_DECAY }));

@@ -19,6 +19,7 @@ import {
   explainTensor,
   type Steps,
 } from './explain.ts';
+import { hostMaps } from './host-maps.ts';
 import { type MethodOptions, type NamedMethod, namedMethod } from './methods.ts';
 
 export type PresetName = keyof typeof PRESETS;
@@ -106,7 +107,7 @@ async function explainBatch(
         explanations.map(async (explanation, n) => {
           const { photo, ...seen } = at(prepared, n);
           const { maps, tensors } = explanation;
-          const [fused, singles] = [await mapsOf(maps), await mapsOf(tensors.singles)];
+          const [fused, singles] = [await finiteMaps(maps), await finiteMaps(tensors.singles)];
           return new ImageExplanation({
             ...{ explanation, photo, prepared: seen, fused, singles },
             ...(heatmapAlpha !== undefined && { heatmapAlpha }),
@@ -164,19 +165,13 @@ export function preprocessingOf(model: Model, { size, preset }: ExplainImageOpti
   return PRESETS[preset];
 }
 
-/** The maps of the first image of [N,K,I,J] on the host. */
-async function mapsOf(maps: Tensor): Promise<OverlayMap[]> {
-  const [, K = 0, height = 0, width = 0] = maps.shape;
-  const data = Float32Array.from(await maps.data());
-  if (!data.every(Number.isFinite))
+async function finiteMaps(maps: Tensor): Promise<OverlayMap[]> {
+  const hosted = await hostMaps(maps);
+  if (!hosted.every(({ data }) => data.every(Number.isFinite)))
     throw new InputError(
       'the maps are not finite; look for NaN or infinite values in the weights, or compare the devices layer by layer',
     );
-  return Array.from({ length: K }, (_, k) => ({
-    data: data.slice(k * height * width, (k + 1) * height * width),
-    height,
-    width,
-  }));
+  return hosted;
 }
 
 interface Parts {

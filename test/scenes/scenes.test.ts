@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { architecture } from '../../src/nn/models/registry.ts';
 import { at } from '../../src/tensor/shape.ts';
 import { batchOf } from '../../training/batches.ts';
 import { CLASS_NAMES, CLASSES, DISTRACTORS, TEST_STYLES, TRAINING_STYLES } from '../../training/classes.ts';
@@ -105,6 +106,10 @@ describe('the classes', () => {
     expect(CLASS_NAMES.length).toBeGreaterThanOrEqual(24);
     const icons = [...Object.values<readonly string[]>(CLASSES).flat(), ...DISTRACTORS];
     expect(new Set(icons).size).toBe(icons.length);
+  });
+
+  it('are those of the network that is shipped, in its order', () => {
+    expect(CLASS_NAMES).toEqual(architecture('resnet-scenes').labels);
   });
 
   it('are tested in a style that no training sees', () => {

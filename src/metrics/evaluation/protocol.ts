@@ -1,5 +1,6 @@
 import { classMaps, normalise, topClasses } from '../../cam/algorithm.ts';
 import { type Explanation, explainTensor } from '../../cam/explain.ts';
+import { hostMaps } from '../../cam/host-maps.ts';
 import { METHOD_NAMES, type MethodName, namedMethod } from '../../cam/methods.ts';
 import { cumulativeImportance, normaliseRows } from '../../cam/reference.ts';
 import { InputError, UsageError } from '../../errors.ts';
@@ -185,7 +186,7 @@ export async function evaluateImage(
         classes,
         ...(options.signal && { signal: options.signal }),
       });
-      maps.push(...(await hostMaps(found, protocol)));
+      maps.push(...(await classMapsOf(found, protocol)));
     }
     // All maps of an image share forward passes.
     const measured = await faithfulness(
@@ -221,13 +222,11 @@ export function mapMethod(protocol: Protocol, name: string): MapMethod {
 }
 
 /** Each class's map on the host. The authors' code stretches each to [0,1], whereby a constant one becomes 0/0. */
-async function hostMaps(maps: Tensor, protocol: Protocol): Promise<SaliencyMap[]> {
-  const [, K = 0, height = 0, width = 0] = maps.shape;
-  const values = Float32Array.from(await maps.data());
-  return Array.from({ length: K }, (_, k) => {
-    const data = values.slice(k * height * width, (k + 1) * height * width);
-    if (protocol === 'described') return { data, height, width };
-    const { least, most } = rangeOf({ data, height, width });
-    return { data: data.map((value) => (value - least) / (most - least)), height, width };
+async function classMapsOf(maps: Tensor, protocol: Protocol): Promise<SaliencyMap[]> {
+  const hosted = await hostMaps(maps);
+  if (protocol === 'described') return hosted;
+  return hosted.map((map) => {
+    const { least, most } = rangeOf(map);
+    return { ...map, data: map.data.map((value) => (value - least) / (most - least)) };
   });
 }
