@@ -38,6 +38,13 @@ export function resnet50Convolutions(): Convolution[] {
   return list;
 }
 
+/** Those behind stage 1, 2, 3 or 4, which are `layer1` ... `layer4`. */
+export function convolutionsBehind(stage: number): Convolution[] {
+  // Three in each block, and one in the shortcut of the first.
+  const before = BLOCKS.slice(0, stage).reduce((sum, blocks) => sum + 3 * blocks + 1, 1);
+  return resnet50Convolutions().slice(before);
+}
+
 /** Height and width of the result. */
 export function outputSize({ kernel, stride, size }: Convolution): number {
   return Math.floor((size + 2 * padding(kernel) - kernel) / stride) + 1;
@@ -55,16 +62,6 @@ export function operations(convolution: Convolution): number {
 
 export function describe({ channels, out, kernel, stride, size }: Convolution): string {
   return `${kernel}x${kernel}${stride > 1 ? ` /${stride}` : ''} ${channels}→${out} at ${size}²`;
-}
-
-/** The share of ResNet-50's operations that is behind a stage, named as its layer. */
-export function shareBehind(stage: `layer${1 | 2 | 3 | 4}`): number {
-  const list = resnet50Convolutions();
-  // The stem, three convolutions in each block, and one on the shortcut of each stage.
-  const before = BLOCKS.slice(0, Number(stage.at(-1))).reduce((sum, blocks) => sum + 3 * blocks + 1, 1);
-  const total = (convolutions: readonly Convolution[]) =>
-    convolutions.reduce((sum, convolution) => sum + operations(convolution), 0);
-  return total(list.slice(before)) / total(list);
 }
 
 /** Each shape once, and how often the network has it. */

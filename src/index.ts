@@ -4,6 +4,7 @@
 
 export { type GradcheckOptions, type GradcheckResult, gradcheck } from './autograd/gradcheck.ts';
 export { grad, Tape, vjp } from './autograd/tape.ts';
+export * from './cam/activation/index.ts';
 export {
   ACTIVATIONS,
   type Activation,
@@ -36,6 +37,8 @@ export {
   type ImageSource,
   type PresetName,
 } from './cam/explain-image.ts';
+export { type DffOptions, dff } from './cam/factorisation/dff.ts';
+export * from './cam/gradient-free/index.ts';
 export type { Method, MethodCall } from './cam/method.ts';
 export {
   type BaseMethodName,
@@ -49,8 +52,11 @@ export {
   namedMethod,
 } from './cam/methods.ts';
 export { type ObservedPass, observedForward, type Target } from './cam/observe.ts';
+export * from './cam/perturbation/index.ts';
+export * from './cam/propagation/index.ts';
 export { type ReferenceOptions, referenceMaps } from './cam/reference.ts';
-export { type StepName, type TraceOptions, type TraceStep, trace } from './cam/trace.ts';
+export { type AugmentedGradCamOptions, augmentedGradCam } from './cam/super-resolution/augmented-grad-cam.ts';
+export { type StepName, type TraceOptions, type TraceStep, trace, traceOf } from './cam/trace.ts';
 export { DeviceError, FmgcamError, InputError, UsageError } from './errors.ts';
 export { classColour, viridis } from './image/colour.ts';
 export { decodeImage } from './image/decode.ts';
@@ -88,8 +94,7 @@ export { Module } from './nn/module.ts';
 export type { HostArray, StateDict } from './nn/weights/host-array.ts';
 export { parseSafetensors, serializeSafetensors } from './nn/weights/safetensors.ts';
 export { loadStateDict } from './nn/weights/state-dict.ts';
-export { studyPage } from './study/page.ts';
-export type { StudyOptions } from './study/study.ts';
+export { type StudyOptions, studyPage } from './study/page.ts';
 export type { HostData, MemoryReport } from './tensor/memory.ts';
 export { Scope, tidy, withScope } from './tensor/scope.ts';
 export type { Shape } from './tensor/shape.ts';

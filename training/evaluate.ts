@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createDevice, type Device, ForwardPass, loadStateDict, type Module, tensor, withScope } from '../src/index.ts';
+import { type Device, loadModel, type Model, tensor, withScope } from '../src/index.ts';
 import { batchOf } from './batches.ts';
 import { confusionMatrix } from './charts.ts';
 import { CLASS_NAMES, TEST_STYLES, TRAINING_STYLES } from './classes.ts';
+import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
-import { buildNetwork } from './network.ts';
 import { count, fraction } from './options.ts';
 import { drawScene, type Scene, type SceneOptions, SIZE } from './scenes.ts';
 import { loadArtwork } from './sprites.ts';
@@ -14,7 +14,7 @@ import { loadArtwork } from './sprites.ts';
 
 const { values: given } = parseArgs({
   options: {
-    weights: { type: 'string', default: 'out/scenes/network.safetensors' },
+    weights: { type: 'string', default: 'models/resnet-scenes.safetensors' },
     scenes: { type: 'string', default: '1500' },
     seed: { type: 'string', default: '1000' },
     threads: { type: 'string' },
@@ -27,10 +27,8 @@ const { values: given } = parseArgs({
 });
 const BATCH = 50;
 
-const module = buildNetwork();
-const state = loadStateDict(readFileSync(given.weights), given.weights);
-module.loadValues(new Map([...state].map(([key, { data }]) => [key, { data: Float32Array.from(data) }])));
-const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
+const model = loadModel('resnet-scenes', readFileSync(given.weights), { file: given.weights });
+const device = await openDevice(given.threads);
 const options = {
   artwork: loadArtwork(given.seen ? TRAINING_STYLES : TEST_STYLES),
   seed: count(given.seed, 'seed'),
@@ -75,7 +73,7 @@ async function rankings(options: SceneOptions): Promise<{ scene: Scene; ranking:
   const results: { scene: Scene; ranking: number[] }[] = [];
   for (let i = 0; i < total; i += BATCH) {
     const batch = scenes.slice(i, i + BATCH);
-    const logits = await logitsOf(module, device, batch);
+    const logits = await logitsOf(model, device, batch);
     for (const [n, scene] of batch.entries()) {
       const row = logits.slice(n * CLASS_NAMES.length, (n + 1) * CLASS_NAMES.length);
       results.push({ scene, ranking: [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0)) });
@@ -84,10 +82,10 @@ async function rankings(options: SceneOptions): Promise<{ scene: Scene; ranking:
   return results;
 }
 
-function logitsOf(module: Module, device: Device, scenes: readonly Scene[]) {
+function logitsOf(model: Model, device: Device, scenes: readonly Scene[]) {
   return withScope((scope) => {
     const images = tensor(device, batchOf(scenes).images, [scenes.length, 3, SIZE, SIZE], { scope });
-    return new ForwardPass().call(module, images).data();
+    return model.forward(images).data();
   });
 }
 

@@ -3,9 +3,9 @@ import { CLASS_NAMES } from './classes.ts';
 import { type ColourJitter, type ColourMatrix, randomMatrix } from './colour.ts';
 import { Random } from './random.ts';
 import type { Artwork, Icon, Sprite } from './sprites.ts';
-import { type Placement, stamp } from './stamp.ts';
+import { type Placement, randomDistortion, stamp } from './stamp.ts';
 
-/** Side of a scene in pixels. */
+/** Side of a scene in pixels, where it is not drawn larger. */
 export const SIZE = 96;
 /** In `Scene.owners`: no object, and something that belongs to none of the classes. */
 export const NOBODY = 0;
@@ -34,25 +34,29 @@ export interface SceneOptions {
    * that sees nothing but crowded and recoloured scenes takes long to find out what to look for.
    */
   readonly easing?: number;
+  /** Draws so many times as large, for people to look at. The artwork must be as large. */
+  readonly scale?: number;
 }
 
 /** Sides of an object by the number of objects. */
 const SIDES = [
-  [44, 88],
-  [34, 60],
-  [28, 46],
-  [26, 40],
+  [52, 90],
+  [42, 64],
+  [32, 48],
+  [28, 42],
 ] as const;
 const DISTRACTOR_SIDES = [14, 30] as const;
 
 const MILD: ColourJitter = { hue: 0.02, saturation: 0.15, brightness: 0.12 };
+const SOME: ColourJitter = { hue: 0.06, saturation: 0.4, brightness: 0.25 };
 const STRONG: ColourJitter = { hue: 0.5, saturation: 1, brightness: 0.4 };
-/** Of training objects: keep their colours, more or less; and are redrawn. */
-const TRUE_COLOURS = 0.6;
-const REDRAWN = 0.45;
+/** Of training objects: how many keep their colours, more or less; and how they are drawn. */
+const TRUE_COLOURS = 0.7;
+const MANNERS = ['original', 'outlined', 'boldlyOutlined', 'drawn', 'lineArt'] as const;
+const MANNER_WEIGHTS = [0.4, 0.25, 0.15, 0.15, 0.05];
 
 /** Scene number `index` of a seed: always the same one, whatever was drawn before. */
-export function drawScene(index: number, { easing = 0, ...given }: SceneOptions): Scene {
+export function drawScene(index: number, { easing = 0, scale = 1, ...given }: SceneOptions): Scene {
   const random = new Random(Math.imul(given.seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
   const isEasy = index < easing && random.chance(1 - index / easing);
   const options = isEasy ? { ...given, objects: 1, distractors: 0, augment: false } : given;
@@ -60,11 +64,13 @@ export function drawScene(index: number, { easing = 0, ...given }: SceneOptions)
   const count = typeof options.objects === 'number' ? options.objects : random.weighted(options.objects) + 1;
   const objects = random.distinct(count, CLASS_NAMES.length);
 
-  const canvas = new Float32Array(3 * SIZE * SIZE);
-  paintBackground(canvas, SIZE, random);
-  const owners = new Uint8Array(SIZE * SIZE);
-  for (const placement of place(objects, options, random)) {
-    stamp({ canvas, owners, size: SIZE }, placement, objectColours(random, augment), random);
+  const size = SIZE * scale;
+  const canvas = new Float32Array(3 * size * size);
+  paintBackground(canvas, size, random);
+  const owners = new Uint8Array(size * size);
+  for (const { x, y, side, ...thing } of place(objects, options, random)) {
+    const placement = { ...thing, x: x * scale, y: y * scale, side: side * scale };
+    stamp({ canvas, owners, size }, placement, objectColours(random, augment), randomDistortion(random, augment));
   }
   if (augment) retouch(canvas, random);
   return { pixels: new Uint8Array(Uint8ClampedArray.from(canvas).buffer), objects, owners };
@@ -97,19 +103,21 @@ function place(
 }
 
 function spriteOf(icon: Icon, random: Random, augment: boolean): Sprite {
-  return icon.sprite(augment && random.chance(REDRAWN) ? random.pick(['drawn', 'lineArt'] as const) : 'original');
+  if (!augment) return icon.sprite('original');
+  return icon.sprite(MANNERS[random.weighted(MANNER_WEIGHTS)] ?? 'original');
 }
 
 function objectColours(random: Random, augment: boolean): ColourMatrix {
-  return randomMatrix(random, augment && !random.chance(TRUE_COLOURS) ? STRONG : MILD);
+  if (!augment) return randomMatrix(random, MILD);
+  return randomMatrix(random, random.chance(TRUE_COLOURS) ? SOME : STRONG);
 }
 
 /** What happens to a picture as a whole: grey, more or less contrast, grain. */
 function retouch(canvas: Float32Array, random: Random): void {
-  const contrast = random.uniform(0.7, 1.3);
-  const light = random.uniform(-25, 25);
-  const grey = random.chance(0.1);
-  const grain = random.chance(0.3) ? random.uniform(0, 25) : 0;
+  const contrast = random.uniform(0.75, 1.25);
+  const light = random.uniform(-20, 20);
+  const grey = random.chance(0.04);
+  const grain = random.chance(0.2) ? random.uniform(0, 20) : 0;
   for (let i = 0; i < canvas.length; i += 3) {
     const mean = ((canvas[i] ?? 0) + (canvas[i + 1] ?? 0) + (canvas[i + 2] ?? 0)) / 3;
     for (let c = i; c < i + 3; c++) {

@@ -17,8 +17,16 @@ export interface Sprite {
   readonly levels: readonly Level[];
 }
 
-/** As its artist made it, and redrawn. */
-const MANNERS = { original: (pixels: Uint8ClampedArray) => pixels, drawn, lineArt };
+const asItIs = (pixels: Uint8ClampedArray) => pixels;
+
+/** As its artist made it, with a black line around each of its shapes (in sides of the icon), and redrawn. */
+const MANNERS = {
+  original: { line: 0, redraw: asItIs },
+  outlined: { line: 0.018, redraw: asItIs },
+  boldlyOutlined: { line: 0.034, redraw: asItIs },
+  drawn: { line: 0, redraw: drawn },
+  lineArt: { line: 0, redraw: lineArt },
+};
 export type Manner = keyof typeof MANNERS;
 
 export interface Icon {
@@ -50,15 +58,18 @@ const FAINT = 8;
 
 const require = createRequire(import.meta.url);
 
-/** The icons of these styles that the scenes need; each is rasterised when it first appears. */
-export function loadArtwork(styles: readonly Style[]): Artwork {
+/**
+ * The icons of these styles that the scenes need; each is rasterised when it first appears.
+ * @param scale of the scenes that they are for
+ */
+export function loadArtwork(styles: readonly Style[], scale = 1): Artwork {
   const sets = styles.map(
     (style): IconSet => JSON.parse(readFileSync(require.resolve(`@iconify-json/${style}/icons.json`), 'utf8')),
   );
   const icons = (name: string) =>
     sets.flatMap((set) => {
       const svg = svgOf(set, name);
-      return svg ? [iconOf(svg)] : [];
+      return svg ? [iconOf(svg, scale)] : [];
     });
   return {
     classes: Object.values(CLASSES).map((names) => names.flatMap(icons)),
@@ -66,44 +77,58 @@ export function loadArtwork(styles: readonly Style[]): Artwork {
   };
 }
 
-function svgOf(set: IconSet, name: string): string | undefined {
+interface Svg {
+  readonly side: number;
+  readonly body: string;
+}
+
+function svgOf(set: IconSet, name: string): Svg | undefined {
   const icon = set.icons[name] ?? set.icons[set.aliases?.[name]?.parent ?? ''];
   if (!icon) return undefined;
   const { width = set.width ?? 16, height = set.height ?? 16, body } = icon;
-  const side = Math.max(width, height);
-  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${side} ${side}">${body}</svg>`;
+  return { side: Math.max(width, height), body };
 }
 
-function iconOf(svg: string): Icon {
-  let motif: Uint8ClampedArray | undefined;
+/**
+ * Shapes without a stroke of their own inherit the line, and what reaches over the edge of the icon has room. Sets of one
+ * colour are drawn in lines already, which more of it would close.
+ */
+function textOf({ side, body }: Svg, lineOfManner: number): string {
+  const line = body.includes('currentColor') ? 0 : lineOfManner;
+  const [from, size] = [-line * side, (1 + 2 * line) * side];
+  const stroke = line > 0 ? ` stroke="#000" stroke-width="${line * side}" stroke-linejoin="round"` : '';
+  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="${from} ${from} ${size} ${size}"><g${stroke}>${body}</g></svg>`;
+}
+
+function iconOf(svg: Svg, scale: number): Icon {
   const sprites = new Map<Manner, Sprite>();
   return {
     sprite(manner) {
-      motif ??= rasterise(svg);
-      const sprite = sprites.get(manner) ?? spriteOf(MANNERS[manner](motif));
+      const { line, redraw } = MANNERS[manner];
+      const sprite = sprites.get(manner) ?? spriteOf(redraw(rasterise(textOf(svg, line), scale)), scale);
       sprites.set(manner, sprite);
       return sprite;
     },
   };
 }
 
-function rasterise(svg: string): Uint8ClampedArray {
+function rasterise(svg: string, scale: number): Uint8ClampedArray {
   const { Resvg }: Rasteriser = require('@resvg/resvg-js');
-  const { pixels } = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER } }).render();
-  return fit({ size: RASTER, pixels: new Uint8ClampedArray(pixels) });
+  const { pixels } = new Resvg(svg, { fitTo: { mode: 'width', value: RASTER * scale } }).render();
+  return fit({ size: RASTER * scale, pixels: new Uint8ClampedArray(pixels) }, SPRITE * scale, MARGIN * scale);
 }
 
 /** The motif without the empty space around it, in the middle of a sprite and as large as fits. */
-function fit(level: Level): Uint8ClampedArray {
+function fit(level: Level, size: number, margin: number): Uint8ClampedArray {
   const { left, top, right, bottom } = motifOf(level);
-  const scale = Math.max(right - left, bottom - top) / (SPRITE - 2 * MARGIN);
-  const along = (from: number, to: number, i: number) => (from + to) / 2 + (i + 0.5 - SPRITE / 2) * scale - 0.5;
-  const result = new Uint8ClampedArray(4 * SPRITE * SPRITE);
+  const scale = Math.max(right - left, bottom - top) / (size - 2 * margin);
+  const along = (from: number, to: number, i: number) => (from + to) / 2 + (i + 0.5 - size / 2) * scale - 0.5;
+  const result = new Uint8ClampedArray(4 * size * size);
   const colour = new Float64Array(4);
-  for (let y = 0; y < SPRITE; y++) {
-    for (let x = 0; x < SPRITE; x++) {
+  for (let y = 0; y < size; y++) {
+    for (let x = 0; x < size; x++) {
       sample(level, along(left, right, x), along(top, bottom, y), colour);
-      result.set(colour, 4 * (y * SPRITE + x));
+      result.set(colour, 4 * (y * size + x));
     }
   }
   return result;
@@ -123,7 +148,8 @@ function motifOf({ size, pixels }: Level) {
   return { left, top, right, bottom };
 }
 
-function spriteOf(pixels: Uint8ClampedArray): Sprite {
-  const half = halve({ size: SPRITE, pixels });
-  return { levels: [{ size: SPRITE, pixels }, half, halve(half)] };
+function spriteOf(pixels: Uint8ClampedArray, scale: number): Sprite {
+  const whole = { size: SPRITE * scale, pixels };
+  const half = halve(whole);
+  return { levels: [whole, half, halve(half)] };
 }

@@ -20,37 +20,69 @@ export interface Placement {
   readonly owner: number;
 }
 
-/** Turned by at most so many radians, and stretched by so much at most. */
-const TURN = 0.45;
-const STRETCH = 1.18;
-/** Half the diagonal of a stretched sprite, in sides. */
-const REACH = Math.SQRT1_2 * STRETCH;
+/** How a sprite is out of shape. */
+export interface Distortion {
+  /** In radians. */
+  readonly turn: number;
+  /** Wider by this factor, and less high by it. */
+  readonly stretch: number;
+  readonly mirror: 1 | -1;
+  /** Across and down: waves of such an amplitude, in sides, so many to a side, beginning at this angle. */
+  readonly waves: readonly [Wave, Wave];
+}
 
-/** Lays a sprite over the canvas, turned, mirrored and somewhat out of shape, with its colours changed. */
+interface Wave {
+  readonly amplitude: number;
+  readonly frequency: number;
+  readonly phase: number;
+}
+
+/** As artists differ in how they see a thing (`strong`), or about as it was drawn. */
+export function randomDistortion(random: Random, strong: boolean): Distortion {
+  const [turn, stretch, amplitude] = strong ? [0.6, 1.35, 0.05] : [0.45, 1.18, 0];
+  const wave = (): Wave => ({
+    amplitude: amplitude && random.uniform(0, amplitude),
+    frequency: amplitude && random.uniform(0.5, 1.5),
+    phase: amplitude && random.uniform(0, 2 * Math.PI),
+  });
+  return {
+    turn: random.uniform(-turn, turn),
+    stretch: random.uniform(1 / stretch, stretch),
+    mirror: random.chance(0.5) ? -1 : 1,
+    waves: [wave(), wave()],
+  };
+}
+
+const displacement = ({ amplitude, frequency, phase }: Wave, at: number) =>
+  amplitude * Math.sin(2 * Math.PI * frequency * at + phase);
+
+/** Lays a sprite over the canvas, out of shape, with its colours changed. */
 export function stamp(
   target: Canvas,
   { sprite, x: cx, y: cy, side, owner }: Placement,
   colours: ColourMatrix,
-  random: Random,
+  { turn, stretch, mirror, waves: [across, down] }: Distortion,
 ): void {
   const { canvas, owners, size } = target;
-  const angle = random.uniform(-TURN, TURN);
-  const stretch = random.uniform(1 / STRETCH, STRETCH);
-  const mirror = random.chance(0.5) ? -1 : 1;
   const level = levelFor(sprite, side);
-  const [cos, sin] = [(Math.cos(angle) * level.size) / side, (Math.sin(angle) * level.size) / side];
+  const [cos, sin] = [Math.cos(turn) / side, Math.sin(turn) / side];
   const middle = level.size / 2 - 0.5;
-  const [left, right] = within(cx, side * REACH, size);
-  const [top, bottom] = within(cy, side * REACH, size);
+  // Half the diagonal, and what waves add to it.
+  const reach = side * (Math.SQRT1_2 * Math.max(stretch, 1 / stretch) + across.amplitude + down.amplitude);
+  const [left, right] = within(cx, reach, size);
+  const [top, bottom] = within(cy, reach, size);
   const colour = new Float64Array(4);
   for (let y = top; y < bottom; y++) {
     for (let x = left; x < right; x++) {
       const dx = x + 0.5 - cx;
       const dy = y + 0.5 - cy;
+      // In sides of the sprite, from its middle.
+      const u = mirror * (cos * dx + sin * dy) * stretch;
+      const v = (cos * dy - sin * dx) / stretch;
       sample(
         level,
-        middle + mirror * (cos * dx + sin * dy) * stretch,
-        middle + (cos * dy - sin * dx) / stretch,
+        middle + level.size * (u + displacement(across, v)),
+        middle + level.size * (v + displacement(down, u)),
         colour,
       );
       const [r = 0, g = 0, b = 0, alpha = 0] = colour;

@@ -1,21 +1,13 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import {
-  adamW,
-  createDevice,
-  initialise,
-  serializeSafetensors,
-  Trainable,
-  Trainer,
-  tensor,
-  warmUpCosine,
-} from '../src/index.ts';
+import { adamW, initialise, serializeSafetensors, Trainable, Trainer, tensor, warmUpCosine } from '../src/index.ts';
+import { resnetScenes } from '../src/nn/models/resnet.ts';
 import { BatchLoader } from './batches.ts';
 import { type LogLine, lossCurve } from './charts.ts';
 import { CLASS_NAMES, TRAINING_STYLES } from './classes.ts';
+import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
-import { buildNetwork } from './network.ts';
 import { count, fraction } from './options.ts';
 import { SIZE } from './scenes.ts';
 
@@ -23,7 +15,7 @@ import { SIZE } from './scenes.ts';
 
 const { values: given } = parseArgs({
   options: {
-    images: { type: 'string', default: '500000' },
+    images: { type: 'string', default: '240000' },
     batch: { type: 'string', default: '32' },
     rate: { type: 'string', default: '0.001' },
     seed: { type: 'string', default: '1' },
@@ -45,9 +37,9 @@ const rateOf = warmUpCosine({
 });
 const WEIGHT_DECAY = 0.05;
 /** The share of the training in which some scenes are easy. */
-const EASING = 0.25;
+const EASING = 0.3;
 /** Of scenes with one object, two, three and four. */
-const OBJECTS = [0.45, 0.3, 0.15, 0.1];
+const OBJECTS = [0.45, 0.4, 0.1, 0.05];
 /** Seconds between lines of progress, and between checkpoints. */
 const REPORT_EVERY = 15;
 const SAVE_EVERY = 60;
@@ -60,8 +52,8 @@ const paths = {
 };
 
 mkdirSync(given.out, { recursive: true });
-const device = await createDevice('cpu', given.threads ? { threads: count(given.threads, 'threads') } : {});
-const module = buildNetwork();
+const device = await openDevice(given.threads);
+const module = resnetScenes(CLASS_NAMES.length);
 initialise(module, seed);
 const network = new Trainable(module, device);
 const trainer = new Trainer(network, adamW({ weightDecay: WEIGHT_DECAY }));

@@ -1,8 +1,9 @@
-"""The networks torchvision does not have: pre-activation ResNets and the ResNets of CIFAR-10."""
+"""The networks torchvision does not have: pre-activation ResNets, the ResNets of CIFAR-10, and that of the scenes."""
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torchvision.models.resnet import BasicBlock, ResNet
 
 
 class PreActivationBlock(nn.Module):
@@ -127,3 +128,18 @@ class CifarResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(x.mean((2, 3)))
+
+
+class ScenesResNet(ResNet):
+    """torchvision's ResNet with a smaller stem, half the widths, and a last stage that keeps the resolution."""
+
+    def __init__(self, classes=24):
+        super().__init__(BasicBlock, [2, 2, 2, 1], num_classes=classes)
+        self.inplanes = 32
+        self.conv1 = nn.Conv2d(3, 32, 5, stride=2, padding=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(32)
+        self.layer1 = self._make_layer(BasicBlock, 32, 2)
+        self.layer2 = self._make_layer(BasicBlock, 64, 2, stride=2)
+        self.layer3 = self._make_layer(BasicBlock, 128, 2, stride=2)
+        self.layer4 = self._make_layer(BasicBlock, 256, 1)
+        self.fc = nn.Linear(256, classes)

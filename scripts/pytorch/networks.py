@@ -1,4 +1,4 @@
-"""Makes a network with random weights, and what PyTorch computes with it in float64 (see README.md for the keys).
+"""Makes a network, most with random weights, and what PyTorch computes with it in float64 (see README.md for the keys).
 
 Usage: networks.py NAME --out DIR [--force]
 """
@@ -16,15 +16,21 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torchvision.models
+import torchvision.transforms.functional as TF
+from PIL import Image
 
 import fm_g_cam
 import safetensors_io
-from architectures import CifarResNet, PreActivationBlock, PreActivationBottleneck, PreActivationResNet
+from architectures import (
+    CifarResNet, PreActivationBlock, PreActivationBottleneck, PreActivationResNet, ScenesResNet
+)
 
 TOP = 5
 LOGIT_STD = 2.0
 SMALL_SIZE = 64
 SMALL_DRAWS = 16
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+ROOT = Path(__file__).parent.parent.parent
 
 # --- which networks --------------------------------------------------------------------------------------------------
 
@@ -38,6 +44,8 @@ class Network:
     size: int = 224
     branch_end: str = "none"  # in a residual block, the module that sets the scale of the branch
     branches: int = 1  # how many residual branches the longest stage adds up
+    weights: Path = None  # of a trained network
+    picture: Path = None  # in place of noise
 
 
 def resnet(name, depths, convs):
@@ -105,6 +113,18 @@ def densenet121():
     )
 
 
+def scenes_resnet():
+    return Network(
+        build=ScenesResNet,
+        layer="layer4",
+        modules=["conv1", "bn1", "layer1.1.conv2", "layer2.0.downsample.1", "layer2", "layer3.0", "layer4", "fc"],
+        differentiated=["layer3", "layer4.0.conv2", "layer4.0.bn1"],
+        size=96,
+        weights=ROOT / "models/resnet-scenes.safetensors",
+        picture=ROOT / "examples/car-dog.png",
+    )
+
+
 NETWORKS = {
     "resnet18": resnet("resnet18", [2, 2, 2, 2], convs=2),
     "resnet34": resnet("resnet34", [3, 4, 6, 3], convs=2),
@@ -115,6 +135,7 @@ NETWORKS = {
     "resnet50v2": pre_activation_resnet(PreActivationBottleneck, [3, 4, 6, 3], convs=3),
     "resnet20-cifar10": cifar_resnet(3),
     "resnet56-cifar10": cifar_resnet(9),
+    "resnet-scenes": scenes_resnet(),
 }
 
 # --- random images and weights ---------------------------------------------------------------------------------------
@@ -127,8 +148,13 @@ def random_images(count, size):
         for cells in [3, 6, 12, 24, 48]
     ]
     image = (0.5 + 0.15 * sum(octaves)).clamp(0, 1)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    return (image - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    return TF.normalize(image, MEAN, STD)
+
+
+def prepared(picture, size):
+    """A picture, squashed to size x size and normalised: [1,3,size,size]."""
+    squashed = Image.open(picture).convert("RGB").resize((size, size), Image.BILINEAR)
+    return TF.normalize(TF.to_tensor(squashed), MEAN, STD)[None]
 
 
 @torch.no_grad()
@@ -237,8 +263,9 @@ def explanation(model, network, image):
     probabilities = logits[0].softmax(0)
     top = fm_g_cam.top_classes(probabilities, TOP)
     gradients = gradients_of(logits, top, activations)[:, 0]
-    check_scale("logits", logits, 1, 5)
-    check_scale(network.layer, activations)
+    if not network.weights:
+        check_scale("logits", logits, 1, 5)
+        check_scale(network.layer, activations)
     return {
         "input": image, "logits": logits[0], "probs": probabilities, "top": top.int(),
         "activations": activations[0], "gradients": gradients, **fm_g_cam.fm_g_cam(gradients, activations[0]),
@@ -249,7 +276,8 @@ def module_outputs(model, network, images):
     with recording(model, dict.fromkeys(network.modules + network.differentiated)) as outputs:
         logits = model(images)
     for name, output in outputs.items():
-        check_scale(name, output)
+        if not network.weights:
+            check_scale(name, output)
     top = fm_g_cam.top_classes(logits[0], 2)
     return {
         "small_input": images, "small_top": top.int(),
@@ -269,11 +297,16 @@ def check_scale(name, tensor, low=0.1, high=10):
 def make(name, network, weight_paths, expected_path):
     torch.manual_seed(zlib.crc32(name.encode()))
     model = network.build().requires_grad_(False)
-    randomise(model, network)
+    if network.weights:
+        model.load_state_dict(safetensors_io.load(network.weights))
+        model.eval()
+    else:
+        randomise(model, network)
     save_weights(model.state_dict(), *weight_paths)
     model.double()
     # The parameters need no gradients, so the input is where the graph begins.
-    image = random_images(1, network.size).double().requires_grad_()
+    image = prepared(network.picture, network.size) if network.picture else random_images(1, network.size)
+    image = image.double().requires_grad_()
     small = draw_small_images(model, network).requires_grad_()
     expected = {**explanation(model, network, image), **module_outputs(model, network, small)}
     safetensors_io.save(expected, expected_path)
@@ -293,7 +326,7 @@ def main():
     arguments = parser.parse_args()
     suffixes = [".pth", ".safetensors", ".expected.safetensors"]
     paths = [arguments.out / f"{arguments.name}{suffix}" for suffix in suffixes]
-    if not arguments.force and up_to_date(paths):
+    if not arguments.force and up_to_date(paths, NETWORKS[arguments.name]):
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     make(arguments.name, NETWORKS[arguments.name], paths[:2], paths[2])
@@ -301,9 +334,10 @@ def main():
         print(f"{path} {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def up_to_date(paths):
+def up_to_date(paths, network):
     here = Path(__file__).parent
     sources = [here / f"{module}.py" for module in ["networks", "architectures", "fm_g_cam", "safetensors_io"]]
+    sources += [path for path in [network.weights, network.picture] if path]
     newest_source = max(source.stat().st_mtime for source in sources)
     return all(path.exists() and path.stat().st_mtime > newest_source for path in paths)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import torch
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8}
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "I32": torch.int32,
+    "U8": torch.uint8,
+}
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 

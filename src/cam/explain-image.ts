@@ -8,6 +8,7 @@ import { type OverlayMap, type OverlayOptions, overlayFused, overlaySingle } fro
 import { PRESETS, type Preprocessed, type Preprocessing, preprocess, squash } from '../image/preprocess.ts';
 import { type Device, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
+import type { Architecture } from '../nn/models/registry.ts';
 import { type Scope, withScope } from '../tensor/scope.ts';
 import { at, sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -18,6 +19,7 @@ import {
   explainTensor,
   type Steps,
 } from './explain.ts';
+import { hostMaps } from './host-maps.ts';
 import { type MethodOptions, type NamedMethod, namedMethod } from './methods.ts';
 
 export type PresetName = keyof typeof PRESETS;
@@ -33,10 +35,16 @@ export interface ExplainImageOptions extends ExplainMethodOptions, Pick<OverlayO
   readonly file?: string;
 }
 
+/** CIFAR's images and the scenes have this size; torchvision's first weights are the most widely used ones. */
+const PREPROCESSING: Readonly<Record<Architecture['data'], Preprocessing>> = {
+  imagenet: PRESETS.IMAGENET1K_V1,
+  cifar: squash(32),
+  scenes: squash(96),
+};
+
 /** How an image is prepared for a model when nothing else is said. */
 export function defaultPreprocessing({ architecture }: Model): Preprocessing {
-  // 32 x 32 is the size of the CIFAR images; torchvision's first weights are the most widely used ones.
-  return architecture.data === 'cifar' ? squash(32) : PRESETS.IMAGENET1K_V1;
+  return PREPROCESSING[architecture.data];
 }
 
 /** A PNG or JPEG file, or pixels. */
@@ -97,11 +105,11 @@ async function explainBatch(
     try {
       return await Promise.all(
         explanations.map(async (explanation, n) => {
-          const { photo, region } = at(prepared, n);
+          const { photo, ...seen } = at(prepared, n);
           const { maps, tensors } = explanation;
-          const [fused, singles] = [await mapsOf(maps), await mapsOf(tensors.singles)];
+          const [fused, singles] = [await finiteMaps(maps), await finiteMaps(tensors.singles)];
           return new ImageExplanation({
-            ...{ explanation, photo, region, fused, singles },
+            ...{ explanation, photo, prepared: seen, fused, singles },
             ...(heatmapAlpha !== undefined && { heatmapAlpha }),
           });
         }),
@@ -157,25 +165,19 @@ export function preprocessingOf(model: Model, { size, preset }: ExplainImageOpti
   return PRESETS[preset];
 }
 
-/** The maps of the first image of [N,K,I,J] on the host. */
-async function mapsOf(maps: Tensor): Promise<OverlayMap[]> {
-  const [, K = 0, height = 0, width = 0] = maps.shape;
-  const data = Float32Array.from(await maps.data());
-  if (!data.every(Number.isFinite))
+async function finiteMaps(maps: Tensor): Promise<OverlayMap[]> {
+  const hosted = await hostMaps(maps);
+  if (!hosted.every(({ data }) => data.every(Number.isFinite)))
     throw new InputError(
       'the maps are not finite; look for NaN or infinite values in the weights, or compare the devices layer by layer',
     );
-  return Array.from({ length: K }, (_, k) => ({
-    data: data.slice(k * height * width, (k + 1) * height * width),
-    height,
-    width,
-  }));
+  return hosted;
 }
 
 interface Parts {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  readonly region: Rectangle;
+  readonly prepared: Preprocessed;
   readonly fused: readonly OverlayMap[];
   readonly singles: readonly OverlayMap[];
   readonly heatmapAlpha?: number;
@@ -185,8 +187,8 @@ interface Parts {
 export class ImageExplanation {
   readonly explanation: Explanation;
   readonly photo: RgbImage;
-  /** The part of the photograph that the network saw, in its pixels. */
-  readonly region: Rectangle;
+  /** What the network saw of it. */
+  readonly prepared: Preprocessed;
   /** The fused maps, one for each class, of the resolution that the method works at; of other methods the single ones. */
   readonly fused: readonly OverlayMap[];
   /** Each map for itself: Grad-CAM of each class, for FM-G-CAM. */
@@ -194,14 +196,19 @@ export class ImageExplanation {
   readonly #overlay: OverlayOptions;
   readonly #method: NamedMethod;
 
-  constructor({ explanation, photo, region, fused, singles, heatmapAlpha }: Parts) {
+  constructor({ explanation, photo, prepared, fused, singles, heatmapAlpha }: Parts) {
     this.explanation = explanation;
     this.photo = photo;
-    this.region = region;
+    this.prepared = prepared;
     this.fused = fused;
     this.singles = singles;
-    this.#overlay = { region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
+    this.#overlay = { region: this.region, ...(heatmapAlpha !== undefined && { heatmapAlpha }) };
     this.#method = namedMethod(explanation.method);
+  }
+
+  /** The part of the photograph that the network saw, in its pixels. */
+  get region(): Rectangle {
+    return this.prepared.region;
   }
 
   /** Every intermediate, on the device; with a batch axis of one image. Only Algorithm 1 has them. */
@@ -255,7 +262,7 @@ export class ImageExplanation {
       ...(info.perClass &&
         name !== undefined &&
         probability !== undefined && { classes: [{ name, probability, colour: classColour(k) }] }),
-      colourBar: signed ? signedScale(extremes) : unsignedScale(info.title, extremes),
+      colourBar: signed ? signedScale(signedBars(this.explanation), extremes) : unsignedScale(info.title, extremes),
     });
   }
 
@@ -280,11 +287,12 @@ export class ImageExplanation {
       }),
       legend: {
         title: `${fused ? title : info.title}${this.#where()}`,
-        classes: this.#legendClasses(),
+        // Swatches of hues that no map has would mean nothing.
+        ...(info.perClass && { classes: this.#legendClasses() }),
         colourBar: [
           ...(fused ? this.#fusedScale() : []),
           signed
-            ? SIGNED_SCALE
+            ? signedBars(this.explanation, ', relative to the largest magnitude')
             : { text: `${info.title}, relative to the maximum of the ${info.perClass ? 'class' : 'map'}` },
         ].flat(),
       },
@@ -308,9 +316,10 @@ export class ImageExplanation {
     const map = at(this.singles, k);
     if (!this.explanation.signed) return overlaySingle(this.photo, stretched(map), this.#overlay);
     const { least, most } = extremesOf(map);
-    const against = { ...map, data: map.data.map((value) => -value) };
+    const colours = signedBars(this.explanation).flatMap(({ hues }) => hues);
+    const negative = { ...map, data: map.data.map((value) => -value) };
     const fullScale = Math.max(most, -least);
-    return overlayFused(this.photo, [map, against], { ...this.#overlay, colours: [FOR, AGAINST], fullScale });
+    return overlayFused(this.photo, [map, negative], { ...this.#overlay, colours, fullScale });
   }
 
   /** `Grad-CAM of cat`, with what stands between the two; the number of a map that is of no class. */
@@ -345,21 +354,23 @@ export class ImageExplanation {
 }
 
 const BLANK = 'blank: no pixel speaks for this class';
-/** What speaks for a class and against it, in a signed picture. */
-const [FOR, AGAINST] = [diverging(1), diverging(-1)];
-const SIGNED_SCALE: ColourBar[] = [
-  { text: 'speaks for it, relative to the largest magnitude', hues: [FOR] },
-  { text: 'speaks against it', hues: [AGAINST] },
-];
+/** What is positive in a signed picture, and what is negative: one hue speaks for a class, and one against it. */
+function signedBars({ counterfactual }: Pick<Explanation, 'counterfactual'>, unit = '') {
+  const bars = [
+    { text: `speaks for it${unit}`, hues: [diverging(1)] },
+    { text: 'speaks against it', hues: [diverging(-1)] },
+  ];
+  return counterfactual ? bars.toReversed() : bars;
+}
 
 function unsignedScale(text: string, { most }: Extremes): ColourBar | string {
   return most > 0 ? { text, maximum: most } : BLANK;
 }
 
 /** Both bars have one scale, as the picture has. */
-function signedScale({ least, most }: Extremes): ColourBar[] | string {
+function signedScale(bars: readonly ColourBar[], { least, most }: Extremes): readonly ColourBar[] | string {
   const maximum = Math.max(most, -least);
-  return maximum > 0 ? SIGNED_SCALE.map((bar) => ({ ...bar, maximum })) : BLANK;
+  return maximum > 0 ? bars.map((bar) => ({ ...bar, maximum })) : BLANK;
 }
 
 interface Extremes {

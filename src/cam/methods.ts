@@ -239,12 +239,15 @@ export interface NamedMethod {
   readonly title: string;
 }
 
-/** @throws UsageError for a name that is none, or the fusion of a method without maps of classes */
+/** @throws UsageError for a name that is none, or for the fusion of a method without maps of classes */
 export function namedMethod(name: string): NamedMethod {
   const spelt = name === 'fm-g-cam' ? 'fm-grad-cam' : name;
   const fused = spelt.startsWith(FUSED);
   const base = fused ? spelt.slice(FUSED.length) : spelt;
-  if (!isBaseName(base)) throw new UsageError(`method "${name}" is unknown; use one of ${METHOD_NAMES.join(', ')}`);
+  if (!isBaseName(base))
+    throw new UsageError(
+      `method "${name}" is unknown; use fm-g-cam, or ${Object.keys(METHODS).join(', ')}, or fm- and one of these to fuse it`,
+    );
   const info: MethodInfo = METHODS[base];
   if (fused && !info.perClass)
     throw new UsageError(`method "${name}": ${base} has no map for each class, and nothing to fuse; use ${base}`);

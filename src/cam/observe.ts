@@ -26,8 +26,11 @@ export interface ObservedPass {
   readonly probs: Tensor;
   /** [N,C,I,J] */
   readonly activations: Tensor;
-  /** The derivatives of the scores with respect to the activations, [N,K,C,I,J], from one walk back. */
-  gradientsOf(target: Target): Tensor;
+  /**
+   * The derivatives of the scores with respect to the activations, [N,K,C,I,J], from one walk back.
+   * @param atFeatures what becomes of the derivatives [K,N,...] with respect to the last feature map before they go on
+   */
+  gradientsOf(target: Target, atFeatures?: (gradients: Tensor) => Tensor): Tensor;
   /** Lets go of what was recorded; the tensors above stay. */
   free(): void;
 }
@@ -35,31 +38,33 @@ export interface ObservedPass {
 /**
  * Runs a model once and keeps what is asked for in `scope`.
  * @param layer dotted name, or `INPUT`
- * @param behind what becomes of the output of a layer behind the target, or of the target itself, before the network goes on
  * @throws UsageError for a layer that does not run, or returns no feature map
  */
-export function observedForward(
-  model: Model,
-  input: Tensor,
-  layer: string,
-  scope: Scope,
-  behind: Readonly<Record<string, Observer>> = {},
-): ObservedPass {
+export function observedForward(model: Model, input: Tensor, layer: string, scope: Scope): ObservedPass {
   const tape = new Tape();
   try {
     let target: Tensor | undefined;
     let activations: Tensor | undefined;
+    let features: Tensor | undefined;
     const watch: Observer = (output) => {
       // A module that runs several times is explained at its last run, the one that a PyTorch hook keeps.
       activations?.dispose();
       activations = output.alias({ scope, recorder: undefined });
       target = tape.watch(output);
-      return behind[layer]?.(target) ?? target;
+      return target;
     };
+    const { layer: last } = model.architecture;
+    const keepFeatures: Observer = (output) => {
+      const seen = layer === last ? watch(output) : output;
+      features = seen.alias({ scope });
+      return seen;
+    };
+    // A network of one's own may have other layers than its architecture.
+    const atLast = model.layers().includes(last) ? { [last]: keepFeatures } : {};
     const recorded =
       layer === INPUT
-        ? model.forward(watch(scope.enter(input)), behind)
-        : model.forward(input, { ...behind, [layer]: watch });
+        ? model.forward(watch(scope.enter(input)), atLast)
+        : model.forward(input, { [layer]: watch, ...atLast });
     if (!target || !activations)
       throw new UsageError(`layer "${layer}" does not run in this network's forward pass; choose another`);
     if (activations.rank !== 4) {
@@ -74,9 +79,14 @@ export function observedForward(
       logits,
       probs: softmax(logits, 1),
       activations,
-      gradientsOf: (scores) => {
-        const gradients = at(tape.vjp(recorded, oneHot(scores, logits), [explained]), 0);
-        return transpose(gradients, [1, 0, 2, 3, 4]);
+      gradientsOf: (scores, atFeatures) => {
+        const back = (output: Tensor, cotangents: Tensor, to: Tensor) => at(tape.vjp(output, cotangents, [to]), 0);
+        const start = oneHot(scores, logits);
+        if (!atFeatures) return transpose(back(recorded, start, explained), [1, 0, 2, 3, 4]);
+        if (!features)
+          throw new UsageError(`this network has no layer "${last}", the last feature map of ${model.name}`);
+        const changed = atFeatures(back(recorded, start, features));
+        return transpose(back(features, changed, explained), [1, 0, 2, 3, 4]);
       },
       free: () => tape.dispose(),
     };

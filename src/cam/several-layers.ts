@@ -2,7 +2,7 @@ import { abs, add, deviceOf, div, max, mul, resize, scalar, where } from '../ker
 import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Method } from './method.ts';
-import { inScopeOfInput, partOf } from './passes.ts';
+import { inScopeOfInput, partOf, settled } from './passes.ts';
 
 /**
  * The mean of a method's raw maps at several layers. Each layer's maps are brought to the finest layer's resolution
@@ -17,7 +17,10 @@ export function averagedOver(layers: readonly string[], method: Method): Method 
     inScopeOfInput(call, async (call, scope) => {
       const maps: Tensor[] = [];
       for (const [i, layer] of layers.entries()) {
-        maps.push(await method({ ...call, layer, progress: partOf(call.progress, i, layers.length) }));
+        const map = await method({ ...call, layer, progress: partOf(call.progress, i, layers.length) });
+        maps.push(map);
+        await settled(map);
+        call.progress?.(i + 1, layers.length);
       }
       const size = [2, 3].map((axis) => Math.max(...maps.map(({ shape }) => at(shape, axis))));
       const [height = 1, width = 1] = size;

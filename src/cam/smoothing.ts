@@ -2,7 +2,7 @@ import { add, deviceOf, matmul, mul, scalar, tensor } from '../kernels/index.ts'
 import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Method } from './method.ts';
-import { inScopeOfInput, partOf } from './passes.ts';
+import { inScopeOfInput, partOf, settled } from './passes.ts';
 
 /** What the image is multiplied by, as it is and reflected. */
 const BRIGHTNESS = [1, 0.9, 1.1];
@@ -29,6 +29,8 @@ export function augSmoothed(method: Method): Method {
         const progress = partOf(call.progress, i, VERSIONS.length);
         const map = await method({ ...call, input: version, observed, progress });
         sum = add(sum, reflected ? reflect(map) : map);
+        await settled(sum);
+        call.progress?.(i + 1, VERSIONS.length);
       }
       return mul(sum, scalar(deviceOf(input), 1 / VERSIONS.length, scope));
     });

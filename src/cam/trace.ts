@@ -7,6 +7,7 @@ import { at } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   ACTIVATIONS,
+  type Activation,
   activate,
   channelImportance,
   classMaps,
@@ -15,7 +16,14 @@ import {
   gradCam,
   normalise,
 } from './algorithm.ts';
-import { chosenClasses, classesOf, type ExplainedClass, type ExplainOptions } from './explain.ts';
+import {
+  chosenClasses,
+  classesOf,
+  type ExplainedClass,
+  type ExplainOptions,
+  type Explanation,
+  type Steps,
+} from './explain.ts';
 import { observedForward } from './observe.ts';
 import { cumulativeImportance, firstMaximum, minMax, normaliseRows } from './reference.ts';
 
@@ -113,7 +121,7 @@ export async function* trace(
   input: Tensor,
   options: TraceOptions = {},
 ): AsyncGenerator<TraceStep, void, undefined> {
-  const { layer = model.architecture.layer, activation = 'relu' } = options;
+  const { layer = model.architecture.layer, activation } = options;
   const chosen = chosenClasses(model, options);
   const scope = new Scope();
   let free = () => {};
@@ -122,51 +130,93 @@ export async function* trace(
     yield step('input', x);
     const pass = observedForward(model, x, layer, scope);
     free = pass.free;
-    const { activations, logits, probs } = pass;
-    yield step('activations', activations);
-    yield step('logits', logits);
-    yield step('probs', probs);
-    const classes = classesOf(model, await logits.data(), await probs.data(), chosen, options.topK);
-    const indices = classes.map((ofImage) => ofImage.map(({ index }) => index));
-    const K = at(indices, 0).length;
-    const top = tensor(deviceOf(x), Int32Array.from(indices.flat()), [indices.length, K], { scope });
-    yield { ...step('top', top), classes };
-    const gradients = pass.gradientsOf({ classes: indices });
-    yield step('gradients', gradients);
-
-    const alpha = channelImportance(gradients);
-    yield step('alpha', alpha);
-    const R = classMaps(alpha, activations);
-    yield step('R', R);
-    yield step('winner', winner(R));
-    if (K > 1) yield step('margin', margin(R));
-    const S = filterMaximum(R);
-    yield step('S', S);
-    const fused = fuse([S]);
-    yield step('S_fused', fused);
-    const normalised = normalise(fused);
-    yield step('S_normalised', normalised);
-    for (const name of ACTIVATIONS) yield step(`fm_g_cam_${name}`, activate(normalised, name));
-    yield step('unnormalised', activate(fused, activation));
-    yield step('grad_cam', gradCam(alpha, activations));
-
-    const products = cumulativeImportance(alpha);
-    yield step('reference_alpha', products);
-    const reference = classMaps(products, activations);
-    yield step('reference_R', reference);
-    yield step('reference_winner', winner(reference));
-    if (K > 1) yield step('reference_margin', margin(reference));
-    const kept = firstMaximum(reference);
-    yield step('reference_S', kept);
-    const ofColumns = normaliseRows(kept);
-    yield step('reference_S_normalised', ofColumns);
-    yield step('reference_activated', activate(ofColumns, activation));
-    for (const name of ACTIVATIONS) yield step(`reference_${name}`, minMax(activate(ofColumns, name)));
-    yield step('reference_no_enhance', minMax(activate(kept, activation)));
+    const { logits, probs } = pass;
+    yield* steps({
+      ...pass,
+      activation,
+      classes: async () => classesOf(model, await logits.data(), await probs.data(), chosen, options.topK),
+      gradients: (classes) => pass.gradientsOf({ classes }),
+    });
   } finally {
     free();
     scope.dispose();
   }
+}
+
+/**
+ * The same steps of what is explained already: the network does not run again.
+ * @param input what went into the network, [N,3,H,W]
+ * @throws UsageError for an explanation that has no steps
+ */
+export async function* traceOf(explanation: Explanation, input: Tensor): AsyncGenerator<TraceStep, void, undefined> {
+  const scope = new Scope();
+  try {
+    yield step('input', scope.enter(input));
+    const { activations, logits, probs, gradients } = explanation.steps;
+    yield* steps({
+      activations: scope.enter(activations),
+      logits: scope.enter(logits),
+      probs: scope.enter(probs),
+      activation: explanation.activation,
+      classes: async () => explanation.classes,
+      gradients: () => scope.enter(gradients),
+    });
+  } finally {
+    scope.dispose();
+  }
+}
+
+/** What the network did, in the scope of the trace. */
+interface Beginning extends Pick<Steps, 'activations' | 'logits' | 'probs'> {
+  readonly activation: Activation | undefined;
+  readonly classes: () => Promise<readonly (readonly ExplainedClass[])[]>;
+  /** [N,K,C,I,J] */
+  readonly gradients: (classes: readonly (readonly number[])[]) => Tensor;
+}
+
+async function* steps(beginning: Beginning): AsyncGenerator<TraceStep, void, undefined> {
+  const { activations, logits, probs, activation = 'relu' } = beginning;
+  yield step('activations', activations);
+  yield step('logits', logits);
+  yield step('probs', probs);
+  const classes = await beginning.classes();
+  const indices = classes.map((ofImage) => ofImage.map(({ index }) => index));
+  const K = at(indices, 0).length;
+  const { scope } = activations;
+  const top = tensor(deviceOf(activations), Int32Array.from(indices.flat()), [indices.length, K], { scope });
+  yield { ...step('top', top), classes };
+  const gradients = beginning.gradients(indices);
+  yield step('gradients', gradients);
+
+  const alpha = channelImportance(gradients);
+  yield step('alpha', alpha);
+  const R = classMaps(alpha, activations);
+  yield step('R', R);
+  yield step('winner', winner(R));
+  if (K > 1) yield step('margin', margin(R));
+  const S = filterMaximum(R);
+  yield step('S', S);
+  const fused = fuse([S]);
+  yield step('S_fused', fused);
+  const normalised = normalise(fused);
+  yield step('S_normalised', normalised);
+  for (const name of ACTIVATIONS) yield step(`fm_g_cam_${name}`, activate(normalised, name));
+  yield step('unnormalised', activate(fused, activation));
+  yield step('grad_cam', gradCam(alpha, activations));
+
+  const products = cumulativeImportance(alpha);
+  yield step('reference_alpha', products);
+  const reference = classMaps(products, activations);
+  yield step('reference_R', reference);
+  yield step('reference_winner', winner(reference));
+  if (K > 1) yield step('reference_margin', margin(reference));
+  const kept = firstMaximum(reference);
+  yield step('reference_S', kept);
+  const ofColumns = normaliseRows(kept);
+  yield step('reference_S_normalised', ofColumns);
+  yield step('reference_activated', activate(ofColumns, activation));
+  for (const name of ACTIVATIONS) yield step(`reference_${name}`, minMax(activate(ofColumns, name)));
+  yield step('reference_no_enhance', minMax(activate(kept, activation)));
 }
 
 function step(name: StepName, tensor: Tensor): TraceStep {

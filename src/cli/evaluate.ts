@@ -34,6 +34,7 @@ import {
   jsonOption,
   list,
   type ModelOptions,
+  modelName,
   modelOption,
   precisionOption,
   print,
@@ -117,9 +118,9 @@ export function evaluateCommand(): Command {
 async function run(source: string, options: Options, signal: AbortSignal): Promise<void> {
   const shard = chooseShard(options.shard, options.shards, process.env);
   await requireFolderOf(options.out);
-  const weights = await readWeights(options);
-  const model = loadModel(options.model, weights, { file: options.weights });
-  const settings = settingsOf(model, weights, options);
+  const { file, bytes } = await readWeights(options);
+  const model = loadModel(modelName(options), bytes, { file });
+  const settings = settingsOf(model, bytes, options);
   const { images, folder } = await imagesOf(source, model);
   const header: Header = { format: FORMAT, version: VERSION, settings, list: describeList(images), shard };
   const seen = new Seen();

@@ -12,9 +12,11 @@ import {
 import { explain, type ImageExplanation, PRESET_NAMES, type PresetName } from '../cam/explain-image.ts';
 import { createMethod, type NamedMethod, namedMethod } from '../cam/methods.ts';
 import { InputError, UsageError } from '../errors.ts';
+import { decodeImage } from '../image/decode.ts';
 import { type Drawing, rasterise } from '../image/drawing.ts';
 import { encodePng } from '../image/encode.ts';
 import { formatPercent } from '../image/figure.ts';
+import type { RgbImage } from '../image/image.ts';
 import { svgOf } from '../image/svg.ts';
 import { type Device, tensor } from '../kernels/index.ts';
 import { type Model, requireLayer } from '../nn/model.ts';
@@ -34,6 +36,7 @@ import {
   jsonOption,
   list,
   type ModelOptions,
+  modelName,
   modelOption,
   precisionOption,
   print,
@@ -64,6 +67,7 @@ interface Options extends ModelOptions, DeviceOptions, MethodFlags {
   readonly size?: number;
   readonly preset?: PresetName;
   readonly heatmapAlpha?: number;
+  readonly batch: number;
   readonly out?: string;
   readonly format: (typeof FORMATS)[number];
   readonly json?: true;
@@ -124,6 +128,9 @@ export function explainCommand(): Command {
     .addOption(deviceOption())
     .addOption(threadsOption())
     .addOption(precisionOption())
+    .addOption(
+      new Option('--batch <n>', 'images that go through the network together').argParser(wholeNumber(1)).default(1),
+    )
     .option('--out <folder>', 'write the pictures here')
     .addOption(new Option('--format <name>', 'of the pictures').choices(FORMATS).default('png'))
     .addOption(jsonOption())
@@ -171,6 +178,9 @@ async function run(images: string[], options: Options, signal: AbortSignal): Pro
     const report = { model: model.name, device: device.name, layer, method, mode, activation, results };
     if (json) print(JSON.stringify(report, undefined, 2));
     if (images.length > 0 && !options.out) progress('no --out: no pictures were written');
+    const missing = images.length - results.length;
+    if (images.length > 0 && missing > 0)
+      throw new InputError(`${missing} of ${images.length} images could not be read; the others are explained`);
   } finally {
     model.release(device);
     device.destroy();
@@ -179,7 +189,7 @@ async function run(images: string[], options: Options, signal: AbortSignal): Pro
 
 /** Everything that can be found wrong before the weights are read. */
 async function checkArguments(images: readonly string[], named: NamedMethod, options: Options): Promise<void> {
-  const { inputTensor, saveTensors, trace, layer, model, out } = options;
+  const { inputTensor, saveTensors, trace, layer, out } = options;
   createMethod(named, methodOptionsOf(options));
   if (inputTensor && images.length > 0) throw new UsageError('give either images or --input-tensor, not both');
   if (!inputTensor && images.length === 0) throw new UsageError('no image: name one or more PNG or JPEG files');
@@ -189,7 +199,7 @@ async function checkArguments(images: readonly string[], named: NamedMethod, opt
     throw new UsageError('--trace walks through FM-G-CAM at one layer; leave --method and what changes it out');
   if (layer && !named.info.layer)
     throw new UsageError(`--method ${named.name} explains the image itself; leave --layer out`);
-  for (const name of layer ?? []) requireLayer(model, name);
+  for (const name of layer ?? []) requireLayer(modelName(options), name);
   if (saveTensors) await requireFolderOf(saveTensors);
   if (trace) await requireFolderOf(trace);
   if (out) {
@@ -240,35 +250,75 @@ async function* explainImages(
   options: Options,
   signal: AbortSignal,
 ): AsyncGenerator<Result> {
-  const { size, preset, heatmapAlpha, out, saveTensors, trace } = options;
-  for (const image of images) {
+  const { size, preset, heatmapAlpha, batch } = options;
+  for (let next = 0; next < images.length; next += batch) {
     const start = performance.now();
-    const bytes = await read(image);
-    const settings = {
-      ...explainOptions(options, image, signal),
-      device,
-      file: image,
-      ...(size !== undefined && { size }),
-      ...(preset && { preset }),
-      ...(heatmapAlpha !== undefined && { heatmapAlpha }),
-    };
-    using explained = await explain(model, bytes, settings);
-    progress(`${image}: explained in ${((performance.now() - start) / 1000).toFixed(2)} s`);
-    if (saveTensors) await save(saveTensors, explained.explanation);
-    const files = out ? await writePictures(out, image, explained, options) : [];
-    if (trace) {
-      await write(trace, Buffer.from(await studyPage(model, bytes, { ...settings, file: basename(image) })));
-      files.push(trace);
+    const photos = await readPhotos(images.slice(next, next + batch), images.length > 1);
+    if (photos.length === 0) continue;
+    const subject = photos.map(({ image }) => image).join(', ');
+    const explained = await explain(
+      model,
+      photos.map(({ photo }) => photo),
+      {
+        ...explainOptions(options, subject, signal),
+        device,
+        ...(size !== undefined && { size }),
+        ...(preset && { preset }),
+        ...(heatmapAlpha !== undefined && { heatmapAlpha }),
+      },
+    );
+    progress(`${subject}: explained in ${((performance.now() - start) / 1000).toFixed(2)} s`);
+    try {
+      for (const [n, explanation] of explained.entries()) {
+        const { image } = at(photos, n);
+        yield { image, classes: explanation.classes, files: await writeFiles(image, explanation, model, options) };
+      }
+    } finally {
+      for (const explanation of explained) explanation.dispose();
     }
-    yield { image, classes: explained.classes, files };
   }
+}
+
+interface Photo {
+  readonly image: string;
+  readonly photo: RgbImage;
+}
+
+/** Decodes images; one that cannot be read is complained of and left out, unless it is the only one. */
+async function readPhotos(images: readonly string[], several: boolean): Promise<Photo[]> {
+  const photos: Photo[] = [];
+  for (const image of images) {
+    try {
+      photos.push({ image, photo: await decodeImage(await read(image), image) });
+    } catch (error) {
+      if (!several || !(error instanceof InputError)) throw error;
+      progress(error.message);
+    }
+  }
+  return photos;
+}
+
+/** Everything that is asked for of one image. */
+async function writeFiles(
+  image: string,
+  explained: ImageExplanation,
+  model: Model,
+  { out, saveTensors, trace, ...options }: Options,
+): Promise<string[]> {
+  if (saveTensors) await save(saveTensors, explained.explanation);
+  const files = out ? await writePictures(out, image, explained, options) : [];
+  if (trace) {
+    await write(trace, Buffer.from(await studyPage(model, explained, { file: basename(image) })));
+    files.push(trace);
+  }
+  return files;
 }
 
 async function writePictures(
   folder: string,
   image: string,
   explained: ImageExplanation,
-  options: Options,
+  options: Pick<Options, 'mode' | 'format' | 'method' | 'counterfactual' | 'signed'>,
 ): Promise<string[]> {
   const { mode, format } = options;
   const { name: method, base, fused } = namedMethod(options.method);
@@ -276,7 +326,7 @@ async function writePictures(
   const changes = (['counterfactual', 'signed'] as const).filter((change) => options[change]);
   const single = [base, ...changes].join('-');
   const whole = [...(fused && mode !== 'paper' ? [mode] : []), ...changes];
-  const sheet = base === 'grad-cam' ? 'contact-sheet' : `contact-sheet-${method}`;
+  const sheet = method === 'fm-g-cam' ? 'contact-sheet' : `contact-sheet-${method}`;
   const pictures: [name: string, picture: Drawing][] = [
     ...(fused ? [[[method, ...whole].join('-'), explained.fusedDrawing()] as [string, Drawing]] : []),
     ...explained.singleNames.map((name, k): [string, Drawing] => [

@@ -4,22 +4,13 @@ import type { MethodOptions } from '../cam/methods.ts';
 import { LRP_RULES } from '../cam/propagation/index.ts';
 import { list, positive, wholeNumber } from './options.ts';
 
-/* What single methods can be told. The flags have the names of the options, so that they are handed on as they are. */
+/* What single methods can be told. All flags but `--variants` have the names of the options, and are handed on as they are. */
 
-const NAMES = [
-  'patch',
-  'stride',
-  'samples',
-  'steps',
-  'region',
-  'seed',
-  'concepts',
-  'epsilon',
-  'rule',
-  'batch',
-] as const;
+const NAMES = ['patch', 'stride', 'samples', 'steps', 'region', 'seed', 'concepts', 'epsilon', 'rule'] as const;
 
-export type MethodFlags = Pick<MethodOptions, (typeof NAMES)[number]>;
+export interface MethodFlags extends Pick<MethodOptions, (typeof NAMES)[number]> {
+  readonly variants?: number;
+}
 
 export function methodFlags(): Option[] {
   const count = wholeNumber(1);
@@ -35,13 +26,15 @@ export function methodFlags(): Option[] {
     new Option('--concepts <n>', 'dff: how many to look for').argParser(count),
     new Option('--epsilon <number>', 'lrp, grad-cam++: what is added to denominators').argParser(positive),
     new Option('--rule <name>', 'lrp: how layers share out relevance').choices(LRP_RULES),
-    new Option('--batch <n>', 'variants of an image in one pass of the network').argParser(count),
+    new Option('--variants <n>', 'methods of many passes: changed copies of an image in one pass').argParser(count),
   ];
 }
 
 /** Those that were given. */
 export function methodOptionsOf(flags: MethodFlags): MethodOptions {
-  return Object.fromEntries(NAMES.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
+  const { variants } = flags;
+  const given = NAMES.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]]));
+  return { ...Object.fromEntries(given), ...(variants !== undefined && { batch: variants }) };
 }
 
 function region(text: string): Region {

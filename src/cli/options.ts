@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError, Option } from 'commander';
-import { InputError } from '../errors.ts';
+import { InputError, UsageError } from '../errors.ts';
 import { LONGEST_INPUT } from '../image/preprocess.ts';
 import { PRECISIONS, type Precision } from '../kernels/cpu/device.ts';
 import { MOST_THREADS } from '../kernels/cpu/threads/pool.ts';
 import { DEVICE_CHOICES, type DeviceChoice, type OpenedDevice, openDevice } from '../kernels/index.ts';
 import { loadModel, type Model } from '../nn/model.ts';
-import { MODEL_NAMES } from '../nn/models/registry.ts';
+import { architecture, MODEL_NAMES } from '../nn/models/registry.ts';
 import { parseSafetensors } from '../nn/weights/safetensors.ts';
 import type { Shape } from '../tensor/shape.ts';
 import { read, reasonOf } from './files.ts';
@@ -15,14 +16,21 @@ import { read, reasonOf } from './files.ts';
 /* Options that several commands share, and what they mean. */
 
 export interface ModelOptions {
-  readonly model: string;
-  readonly weights: string;
+  readonly model?: string;
+  readonly weights?: string;
 }
 
+/** The network that comes with the package, see `models/`. */
+const OWN_MODEL = 'resnet-scenes';
+const OWN_WEIGHTS = fileURLToPath(new URL(`../../models/${OWN_MODEL}.safetensors`, import.meta.url));
+
 export const modelOption = () =>
-  new Option('--model <name>', 'architecture of the network').choices(MODEL_NAMES).makeOptionMandatory();
+  new Option(
+    '--model <name>',
+    `architecture of the network (default: ${OWN_MODEL}, which comes with its weights)`,
+  ).choices(MODEL_NAMES);
 export const weightsOption = () =>
-  new Option('--weights <file>', 'its weights: .safetensors, or PyTorch .pth, .pt, .th').makeOptionMandatory();
+  new Option('--weights <file>', 'its weights: .safetensors, or PyTorch .pth, .pt, .th');
 export const deviceOption = () =>
   new Option('--device <name>', 'where to compute').choices(DEVICE_CHOICES).default('auto');
 export const threadsOption = () =>
@@ -71,16 +79,36 @@ export function fraction(text: string): number {
   return value;
 }
 
-export async function readModel(options: ModelOptions): Promise<Model> {
-  const { model, weights } = options;
-  return loadModel(model, await readWeights(options), { file: weights });
+/** @throws UsageError when there are weights of nobody knows which network */
+export function modelName({ model, weights }: ModelOptions): string {
+  if (model === undefined && weights !== undefined)
+    throw new UsageError(`--weights ${weights}: say with --model which network they are of`);
+  return model ?? OWN_MODEL;
 }
 
-/** The bytes of the weight file, which must be those that its name promises. */
-export async function readWeights({ weights }: Pick<ModelOptions, 'weights'>): Promise<Uint8Array> {
-  const bytes = await read(weights);
-  checkNamedHash(weights, bytes);
-  return bytes;
+export async function readModel(options: ModelOptions): Promise<Model> {
+  const { file, bytes } = await readWeights(options);
+  return loadModel(modelName(options), bytes, { file });
+}
+
+/** The weight file, whose bytes must be those that its name promises. */
+export async function readWeights(options: ModelOptions): Promise<{ file: string; bytes: Uint8Array }> {
+  const model = modelName(options);
+  const file = options.weights ?? ownWeights(model);
+  const bytes = await read(file);
+  checkNamedHash(file, bytes);
+  return { file, bytes };
+}
+
+function ownWeights(model: string): string {
+  if (model !== OWN_MODEL)
+    throw new UsageError(
+      `--model ${model}: name the file with its weights, --weights; only ${OWN_MODEL} comes with some`,
+    );
+  progress(
+    `network: ${model}, which comes with fm-g-cam and knows ${architecture(model).labels.length} drawn things; --model and --weights take another`,
+  );
+  return OWN_WEIGHTS;
 }
 
 /** PyTorch's hubs name a file after the first 8 digits of its SHA-256 (`resnet50-0676ba61.pth`): flipped bits show. */

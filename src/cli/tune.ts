@@ -21,8 +21,8 @@ interface Options {
   readonly again: boolean;
 }
 
-/** What photographs of these data sets are usually cut to. */
-const SIZES = { imagenet: 224, cifar: 32 };
+/** What pictures of these data sets are usually cut to. */
+const SIZES = { imagenet: 224, cifar: 32, scenes: 96 };
 
 export function tuneCommand(): Command {
   return new Command('tune')

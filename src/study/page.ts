@@ -1,7 +1,8 @@
+import { type ExplainImageOptions, explain, ImageExplanation, type ImageSource } from '../cam/explain-image.ts';
 import type { StepName } from '../cam/trace.ts';
+import { UsageError } from '../errors.ts';
 import { base64OfBytes } from '../image/base64.ts';
 import { formatPercent } from '../image/figure.ts';
-import type { RgbImage } from '../image/image.ts';
 import type { Model } from '../nn/model.ts';
 import { readUnderPointer } from './client.ts';
 import { departure, departureNote, departures, departureTable } from './departures.ts';
@@ -9,26 +10,42 @@ import { EQUATIONS } from './equations.ts';
 import { type Context, classLabel, statistics } from './frames.ts';
 import { Html, html } from './html.ts';
 import { overlayFrame, type Panel, panels, type Side } from './panels.ts';
-import { type HostStep, type Study, type StudyOptions, stepOf, studyOf } from './study.ts';
+import { type HostStep, type Study, stepOf, studyOf } from './study.ts';
 import { STYLE } from './style.ts';
 
 const SCRIPT = `(${readUnderPointer})();`;
+
+export type StudyOptions = Omit<ExplainImageOptions, 'mode' | 'heatmapAlpha'>;
 
 /**
  * Algorithm 1 on a photograph as one HTML page: every step with its equation, the function that computed it, pictures
  * with the numbers under the pointer, and beside it what the authors' library computes. The page needs neither a server
  * nor a network, and its policy allows none.
  *
- * @param image a PNG or JPEG file, or pixels
+ * @param image a photograph, or what FM-G-CAM explained already, for which nothing runs again
  * @throws UsageError for options that do not fit, InputError for an image that cannot be read
  */
-export async function studyPage(model: Model, image: Uint8Array | RgbImage, options: StudyOptions): Promise<string> {
-  const { encodeRgb } = await import('../image/png-codec.ts');
-  return render({ study: await studyOf(model, image, options), encode: encodeRgb });
+export async function studyPage(model: Model, image: ImageSource, options: StudyOptions): Promise<string>;
+export async function studyPage(
+  model: Model,
+  explained: ImageExplanation,
+  options?: Pick<StudyOptions, 'file'>,
+): Promise<string>;
+export async function studyPage(
+  model: Model,
+  source: ImageSource | ImageExplanation,
+  options: StudyOptions | Pick<StudyOptions, 'file'> = {},
+): Promise<string> {
+  if (source instanceof ImageExplanation) return render(await studyOf(model, source, options.file ?? 'the image'));
+  if (!('device' in options))
+    throw new UsageError('studyPage needs a device to explain the image; give it in the options');
+  using explained = await explain(model, source, options);
+  return await studyPage(model, explained, options);
 }
 
-async function render(context: Context): Promise<string> {
-  const { study } = context;
+async function render(study: Study): Promise<string> {
+  const { encodeRgb } = await import('../image/png-codec.ts');
+  const context: Context = { study, encode: encodeRgb };
   const all = panels(context);
   const links = all.map(({ id, title }, i) => html`<li><a href="#${id}">${i + 1} ${title}</a></li>`);
   const title = `FM-G-CAM of ${study.file}, step by step`;

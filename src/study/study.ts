@@ -1,17 +1,13 @@
 import type { Activation } from '../cam/algorithm.ts';
 import type { ExplainedClass } from '../cam/explain.ts';
-import { type ExplainImageOptions, preprocessingOf } from '../cam/explain-image.ts';
-import { type StepName, type TraceStep, trace } from '../cam/trace.ts';
-import { decodeImage } from '../image/decode.ts';
+import type { ImageExplanation } from '../cam/explain-image.ts';
+import { type StepName, type TraceStep, traceOf } from '../cam/trace.ts';
 import type { Rectangle, RgbImage } from '../image/image.ts';
-import { preprocess } from '../image/preprocess.ts';
 import { resize } from '../image/resample.ts';
-import { tensor } from '../kernels/index.ts';
+import { deviceOf, tensor } from '../kernels/index.ts';
 import type { Model } from '../nn/model.ts';
 import { withScope } from '../tensor/scope.ts';
-import { at, type Shape } from '../tensor/shape.ts';
-
-export type StudyOptions = Omit<ExplainImageOptions, 'mode' | 'heatmapAlpha'>;
+import type { Shape } from '../tensor/shape.ts';
 
 /** A step of the algorithm on the host: of one image, without the batch axis. */
 export interface HostStep extends Omit<TraceStep, 'tensor' | 'classes'> {
@@ -39,19 +35,18 @@ export interface Study extends Photo {
 }
 
 /**
- * Runs Algorithm 1 on a photograph and keeps every step.
- * @throws UsageError for options that do not fit, InputError for an image that cannot be read
+ * Goes through Algorithm 1 on what it explained, and keeps every step.
+ * @throws UsageError for an explanation by another method
  */
-export async function studyOf(model: Model, image: Uint8Array | RgbImage, options: StudyOptions): Promise<Study> {
-  const { device, file = 'the image', layer = model.architecture.layer, activation = 'relu' } = options;
-  const photo = image instanceof Uint8Array ? await decodeImage(image, file) : image;
-  const { input, shape, region, seen } = preprocess(photo, preprocessingOf(model, options));
+export async function studyOf(model: Model, explained: ImageExplanation, file: string): Promise<Study> {
+  const { photo, region, classes, explanation, prepared } = explained;
+  const { input, shape, seen } = prepared;
+  const { layer, activation } = explanation;
+  const device = deviceOf(explanation.tensors.logits);
   const steps = new Map<StepName, HostStep>();
-  let classes: readonly ExplainedClass[] = [];
   await withScope(async (scope) => {
-    for await (const step of trace(model, tensor(device, input, shape, { scope }), options)) {
-      const { tensor: values, classes: ofImages, ...description } = step;
-      if (ofImages) classes = at(ofImages, 0);
+    for await (const step of traceOf(explanation, tensor(device, input, shape, { scope }))) {
+      const { tensor: values, classes: _, ...description } = step;
       const data = await values.data();
       steps.set(step.name, {
         ...description,

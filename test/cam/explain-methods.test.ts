@@ -242,6 +242,11 @@ describeDevice('explanations by any method', (device) => {
         'rise has no option eigenSmooth; it knows samples, cells, probability, seed, score, batch',
       ],
       [
+        'more concepts than there are channels or pixels',
+        { method: 'dff', methodOptions: { concepts: 1000 } },
+        'concepts 1000 is out of range: 16 pixels of 64 channels have at most 16; use fewer',
+      ],
+      [
         'concepts of several layers',
         { method: 'dff', layers: ['layer2', 'layer3'] },
         'dff finds other concepts in each layer and version of the image, which have no mean; leave augSmooth out, and name one layer',

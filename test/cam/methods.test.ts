@@ -184,15 +184,23 @@ describeDevice('methods', (device) => {
       const { live } = device().memory();
       const controller = new AbortController();
       const reason = new Error('enough');
-      const progress = vi.fn((_done: number, _total: number) => {
-        setTimeout(() => controller.abort(reason));
-      });
+      const progress = vi.fn((_done: number, _total: number) => controller.abort(reason));
       const call = { model: network, input, layer: 'layer3', classes: [CLASSES], signal: controller.signal, progress };
       await expect(create(name, options)(call)).rejects.toBe(reason);
       const [done, all] = progress.mock.lastCall ?? [];
       expect(done).toBeLessThan(all ?? 0);
       expect(device().memory().live).toBe(live);
     });
+  });
+
+  it('lets events in while it works', async () => {
+    using scope = new Scope();
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(reason), 30);
+    const { signal } = controller;
+    const call = { model: network, input: upload(scope, image(1)), layer: '', classes: [CLASSES], signal };
+    await expect(create('rise', { samples: 100_000, batch: 1 })(call)).rejects.toBe(reason);
   });
 
   describe('ablation-cam', () => {
@@ -479,7 +487,10 @@ describe('the table of methods', () => {
   });
 
   it.each<[string, RegExp]>([
-    ['gradcam', /^method "gradcam" is unknown; use one of fm-g-cam, grad-cam, .*, fm-lrp$/],
+    [
+      'gradcam',
+      /^method "gradcam" is unknown; use fm-g-cam, or grad-cam, .*, lrp, or fm- and one of these to fuse it$/,
+    ],
     ['toString', /^method "toString" is unknown/],
     ['fm-', /^method "fm-" is unknown/],
     ['fm-dff', /^method "fm-dff": dff has no map for each class, and nothing to fuse; use dff$/],

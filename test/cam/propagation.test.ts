@@ -341,9 +341,7 @@ describeDevice('propagation', (device) => {
         const { live } = device().memory();
         const controller = new AbortController();
         const reason = new Error('enough');
-        const progress = vi.fn(() => {
-          setTimeout(() => controller.abort(reason));
-        });
+        const progress = vi.fn(() => controller.abort(reason));
         const call = { model, input, layer: '', classes, signal: controller.signal, progress };
         await expect(method(call)).rejects.toBe(reason);
         expect(progress.mock.calls.length).toBeLessThan(4);

@@ -46,9 +46,9 @@ describe('wrong usage', () => {
     ['an unknown command', ['explian'], "unknown command 'explian'"],
     ['an unknown option', ['layers', '--model', 'resnet18', '--colour'], "unknown option '--colour'"],
     ['an argument too many', ['doctor', 'now'], "'doctor'"],
-    ['no model', ['layers'], '--model'],
     ['an unknown model', ['layers', '--model', 'vgg16'], 'vgg16'],
     ['no weights', ['explain', 'photo.png', '--model', 'resnet18'], '--weights'],
+    ['weights of a network that is not named', ['explain', 'photo.png', '--weights', 'w.pth'], '--model'],
     ['no image for diff', ['diff', ...MODEL], 'image'],
   ])('%s', async (_, args, named) => {
     expect(await complaint(WRONG_USAGE, args)).toContain(named);

@@ -530,7 +530,7 @@ describeShared('shards', () => {
 
 describe('evaluate without arguments', () => {
   it('says what is missing', async () => {
-    await expectFailure(fmgcam(['evaluate']), "required option '--model <name>' not specified", 2);
+    await expectFailure(fmgcam(['evaluate']), "required option '--protocol <name>' not specified", 2);
     await expectFailure(fmgcam(['merge', 'a']), "required option '--out <file>' not specified", 2);
   });
 });

@@ -104,7 +104,9 @@ describeShared('explain --method', () => {
     const { status, stderr } = await fmgcam(explainArgs('--method', 'gradcam'));
     expect(status).toBe(2);
     expect(stderr).toEqual([
-      expect.stringMatching(/^fmgcam: .*method "gradcam" is unknown; use one of fm-g-cam, grad-cam,/),
+      expect.stringMatching(
+        /^fmgcam: .*method "gradcam" is unknown; use fm-g-cam, or grad-cam, .*, lrp, or fm- and one/,
+      ),
     ]);
   });
 });

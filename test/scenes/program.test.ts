@@ -32,19 +32,41 @@ describe.skipIf(missing !== undefined)(missing ? `training (skipped: ${missing})
 
     const network = readFileSync(`${out}/whole/network.safetensors`);
     expect(network.length).toBeLessThan(4 * 2 ** 20);
-    expect(parseSafetensors(network, 'network.safetensors').get('fc.weight')?.shape).toEqual([30, 256]);
+    expect(parseSafetensors(network, 'network.safetensors').get('fc.weight')?.shape).toEqual([24, 256]);
+  });
+
+  it('gives the same weights with three threads as with one', () => {
+    run('train', '--images', '16', '--batch', '4', '--threads', '3', '--out', `${out}/threads`);
+    const [one, three] = ['whole', 'threads'].map((folder) => readFileSync(`${out}/${folder}/checkpoint.safetensors`));
+    expect(three?.equals(one ?? Buffer.of())).toBe(true);
   });
 
   it('is evaluated on the unseen style, class by class', () => {
     const weights = `${out}/whole/network.safetensors`;
     const lines = run('evaluate', '--weights', weights, '--scenes', '10', '--threads', '1').split('\n');
     expect(lines[0]).toMatch(/^one object, named first: \d+\.\d % of 10$/);
-    expect(lines.filter((line) => line.startsWith('  '))).toHaveLength(30);
+    expect(lines.filter((line) => line.startsWith('  '))).toHaveLength(24);
     expect(lines.at(-2)).toMatch(/^two objects, both in the top two: \d+\.\d % of 10; /);
   });
 
+  it('measures how well the maps find the objects', () => {
+    const weights = `${out}/whole/network.safetensors`;
+    const table = run('localise', '--weights', weights, '--scenes', '3', '--methods', 'fm-grad-cam,fm-gradient');
+    const rows = table.trimEnd().split('\n').slice(2);
+    expect(rows.map((row) => row.split(' | ')[0])).toEqual(['| a map of one value', '| grad-cam', '| gradient']);
+    for (const row of rows) expect(row).toMatch(/^(\| [^|]+ )(\| \d+\.\d % ){4}\|$/);
+  });
+
+  it('draws scenes for people, named after what is in them', () => {
+    const [line = ''] = run('draw', '--out', `${out}/drawn`, '--scenes', '1', '--scale', '2').split('\n');
+    const [, file = ''] = /^scene 1: (.*\/[a-z]+-[a-z]+\.png)$/.exec(line) ?? [];
+    const png = readFileSync(file);
+    expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([192, 192]);
+  });
+
   it.each([
-    [['paint'], 'say what to run: train, sheet, evaluate'],
+    [['draw', '--style', 'oils'], '--style oils: use one of noto, '],
+    [['paint'], 'say what to run: train, sheet, evaluate, localise, draw'],
     [['train', '--images', 'many'], '--images many: give a whole number from 1'],
     [['train', '--rate=-1'], '--rate -1: give a number from 0 to 1'],
     [['train', '--images', '16', '--batch', '32'], 'a warm-up of 0 steps does not fit a training of 0'],

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { architecture } from '../../src/nn/models/registry.ts';
 import { at } from '../../src/tensor/shape.ts';
 import { batchOf } from '../../training/batches.ts';
 import { CLASS_NAMES, CLASSES, DISTRACTORS, TEST_STYLES, TRAINING_STYLES } from '../../training/classes.ts';
@@ -24,7 +25,9 @@ function iconOf(colour: readonly number[]): Icon {
   const sprite = (paint: (pixels: Uint8ClampedArray) => Uint8ClampedArray): Sprite => ({
     levels: [SPRITE, SPRITE / 2, SPRITE / 4].map((size) => ({ size, pixels: paint(disc(size, colour)) })),
   });
-  const sprites = { original: sprite((pixels) => pixels), drawn: sprite(drawn), lineArt: sprite(lineArt) };
+  const original = sprite((pixels) => pixels);
+  const outlined = sprite(drawn);
+  const sprites = { original, outlined, boldlyOutlined: outlined, drawn: outlined, lineArt: sprite(lineArt) };
   return { sprite: (manner) => sprites[manner] };
 }
 
@@ -56,9 +59,9 @@ describe('drawScene', () => {
         expect(objects).toHaveLength(options.objects);
         expect(new Set(objects).size).toBe(options.objects);
         for (const object of objects) expect(CLASS_NAMES[object]).toBeDefined();
-        // The smallest disc has a radius of 0.45 * 26 pixels; a third of one may lie outside, a third below another.
+        // The smallest disc has a radius of 0.45 * 28 pixels; a third of one may lie outside, a third below another.
         for (const [i] of objects.entries()) {
-          expect(owners.filter((owner) => owner === i + 1).length).toBeGreaterThan((Math.PI * (0.45 * 26) ** 2) / 5);
+          expect(owners.filter((owner) => owner === i + 1).length).toBeGreaterThan((Math.PI * (0.45 * 28) ** 2) / 5);
         }
       }),
       { numRuns: 60 },
@@ -103,6 +106,10 @@ describe('the classes', () => {
     expect(CLASS_NAMES.length).toBeGreaterThanOrEqual(24);
     const icons = [...Object.values<readonly string[]>(CLASSES).flat(), ...DISTRACTORS];
     expect(new Set(icons).size).toBe(icons.length);
+  });
+
+  it('are those of the network that is shipped, in its order', () => {
+    expect(CLASS_NAMES).toEqual(architecture('resnet-scenes').labels);
   });
 
   it('are tested in a style that no training sees', () => {

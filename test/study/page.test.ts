@@ -1,15 +1,15 @@
 import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { explain } from '../../src/cam/explain-image.ts';
 import type { StepName } from '../../src/cam/trace.ts';
 import { trace } from '../../src/cam/trace.ts';
 import { UsageError } from '../../src/errors.ts';
 import { preprocess, squash } from '../../src/image/preprocess.ts';
 import { type Device, openDevice, tensor } from '../../src/kernels/index.ts';
 import { Model } from '../../src/nn/model.ts';
-import { studyPage } from '../../src/study/page.ts';
-import type { StudyOptions } from '../../src/study/study.ts';
+import { type StudyOptions, studyPage } from '../../src/study/page.ts';
 import { withScope } from '../../src/tensor/scope.ts';
 import { at, type Shape } from '../../src/tensor/shape.ts';
 import { noise } from '../image/support.ts';
@@ -68,6 +68,14 @@ describe('the page', () => {
     expect(text).not.toContain("<script>document.title = 'broken'");
     expect(text).not.toContain('<img src=x');
     expect(text.match(/<script/g)).toHaveLength(1);
+  });
+
+  it('is the same for what is explained already, for which the network does not run again', async () => {
+    using explained = await explain(plain, PHOTO, { device, size: SIZE, topK: 2 });
+    const forward = vi.spyOn(plain, 'forward');
+    expect(await studyPage(plain, explained, { file: 'noise.png' })).toBe(await pageOf({ topK: 2 }));
+    expect(forward).toHaveBeenCalledTimes(1);
+    forward.mockRestore();
   });
 
   it('refers to nothing outside of itself', async () => {

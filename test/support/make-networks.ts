@@ -6,7 +6,7 @@ import type { TestProject } from 'vitest/node';
 /* Runs once before all projects, which then share the files; only when the suite that reads them is about to run. */
 
 const SUITE = 'test/nn/models/pytorch.test.ts';
-const NETWORKS = ['resnet18', 'resnet50', 'densenet121', 'resnet50v2', 'resnet56-cifar10'];
+const NETWORKS = ['resnet18', 'resnet50', 'densenet121', 'resnet50v2', 'resnet56-cifar10', 'resnet-scenes'];
 
 const root = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const SCRIPTS = root('scripts/pytorch/');
@@ -30,8 +30,9 @@ export default function makeNetworks({ vitest, provide }: TestProject): void {
 function isUpToDate(name: string): boolean {
   const expected = `${OUT}${name}.expected.safetensors`;
   const modified = (path: string) => statSync(path).mtimeMs;
-  const sources = readdirSync(SCRIPTS).filter((file) => file.endsWith('.py'));
-  return existsSync(expected) && sources.every((file) => modified(SCRIPTS + file) < modified(expected));
+  const scripts = readdirSync(SCRIPTS).filter((file) => file.endsWith('.py'));
+  const sources = [...scripts.map((file) => SCRIPTS + file), root('models/resnet-scenes.safetensors')];
+  return existsSync(expected) && sources.every((file) => modified(file) < modified(expected));
 }
 
 /** @returns why the files could not be made, or undefined */

@@ -1,5 +1,4 @@
 import { mul, reshape, sum } from '../../kernels/index.ts';
-import type { Observer } from '../../nn/forward-pass.ts';
 import type { Scope } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { weightedSum } from '../algorithm.ts';
@@ -61,23 +60,20 @@ export async function componentOfClasses(x: Tensor): Promise<Tensor> {
 
 /** What a pass left at the target layer; the gradients are computed when they are asked for. */
 interface Observed extends Omit<AtLayer, 'gradients'>, Pick<ObservedPass, 'logits'> {
-  readonly gradients: () => Tensor;
+  /** @param atFeatures see `ObservedPass.gradientsOf` */
+  readonly gradients: (atFeatures?: (gradients: Tensor) => Tensor) => Tensor;
 }
 
-/**
- * Runs `compute` on what a pass leaves at the target layer, in a scope of its own; its result belongs to that of the input.
- * @param behind see `observedForward`
- */
+/** Runs `compute` on what a pass leaves at the target layer, in a scope of its own; its result belongs to that of the input. */
 export async function atLayer(
   call: MethodCall,
   compute: (observed: Observed, call: MethodCall, scope: Scope) => Promise<Tensor> | Tensor,
-  behind?: Readonly<Record<string, Observer>>,
 ): Promise<Tensor> {
   throwIfAborted(call);
   return inScopeOfInput(call, async (call, scope) => {
     const { model, input, layer, observed } = call;
-    const reused = observed?.layer === layer && !behind ? observed : undefined;
-    const pass = reused ?? observedForward(model, input, layer, scope, behind);
+    const reused = observed?.layer === layer ? observed : undefined;
+    const pass = reused ?? observedForward(model, input, layer, scope);
     try {
       const owned = (tensor: Tensor) => {
         tensor.moveTo(scope);
@@ -87,7 +83,7 @@ export async function atLayer(
         {
           logits: scope.enter(pass.logits),
           activations: scope.enter(pass.activations),
-          gradients: () => owned(pass.gradientsOf(call)),
+          gradients: (atFeatures) => owned(pass.gradientsOf(call, atFeatures)),
         },
         call,
         scope,

@@ -39,14 +39,9 @@ export function segXResCam({ region, pool = 1 }: SegXResCamOptions = {}): Method
     const [, , H = 0, W = 0] = call.input.shape;
     const target = region ?? { x: 0, y: 0, width: W, height: H };
     requireInside(target, call);
-    const last = call.model.architecture.layer;
-    const onlyRegion = (features: Tensor) => mul(features, coverage(target, [H, W], features));
-    if (call.layer !== last)
-      return atLayer(call, ({ activations, gradients }) => combine(pooled(gradients(), pool), activations), {
-        [last]: onlyRegion,
-      });
     // The classes are linear in the last feature map: the derivatives of what comes from the region are those within it.
-    return atLayer(call, ({ activations, gradients }) => combine(pooled(onlyRegion(gradients()), pool), activations));
+    const onlyRegion = (gradients: Tensor) => mul(gradients, coverage(target, [H, W], gradients));
+    return atLayer(call, ({ activations, gradients }) => combine(pooled(gradients(onlyRegion), pool), activations));
   };
 }
 

@@ -1,3 +1,4 @@
+import { UsageError } from '../../errors.ts';
 import { deviceOf, relu, reshape, tensor, transpose } from '../../kernels/index.ts';
 import { at } from '../../tensor/shape.ts';
 import { atLayer } from '../activation/at-layer.ts';
@@ -7,7 +8,7 @@ import { pause } from '../passes.ts';
 import { type Factors, type Matrix, nonNegativeFactors } from './nmf.ts';
 
 export interface DffOptions {
-  /** How many concepts to look for; as many as there are classes to explain when left out. */
+  /** How many concepts to look for; as many as there are classes to explain, or fewer where the layer is smaller, when left out. */
   readonly concepts?: number;
   /** Rounds of the factorisation; 200 when left out. */
   readonly steps?: number;
@@ -22,7 +23,7 @@ export interface DffOptions {
  * implementations differ in where they begin: here with the pixels that are farthest apart, without chance. Concepts come in
  * the order of their strength, ||W[., m]|| with ||H[m]|| = 1.
  * @returns [N,concepts,I,J], not negative
- * @throws UsageError for options out of range; the signal's reason when cancelled
+ * @throws UsageError for options out of range, and more concepts than channels or pixels; the signal's reason when cancelled
  */
 export function dff(options: DffOptions = {}): Method {
   const { concepts, steps = 200 } = options;
@@ -31,7 +32,12 @@ export function dff(options: DffOptions = {}): Method {
   return (call) =>
     atLayer(call, async ({ activations }, call, scope) => {
       const [N = 1, C = 1, I = 1, J = 1] = activations.shape;
-      const parts = concepts ?? at(call.classes, 0).length;
+      const most = Math.min(C, N * I * J);
+      const parts = concepts ?? Math.min(at(call.classes, 0).length, most);
+      if (parts > most)
+        throw new UsageError(
+          `concepts ${parts} is out of range: ${N * I * J} pixels of ${C} channels have at most ${most}; use fewer`,
+        );
       const pixels = reshape(transpose(relu(activations), [0, 2, 3, 1]), [N * I * J, C]);
       const X = { data: await pixels.data(), rows: N * I * J, columns: C };
       const { W } = await factorise(X, parts, steps, call);

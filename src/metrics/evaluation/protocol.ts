@@ -1,5 +1,7 @@
 import { classMaps, normalise, topClasses } from '../../cam/algorithm.ts';
 import { type Explanation, explainTensor } from '../../cam/explain.ts';
+import { hostMaps } from '../../cam/host-maps.ts';
+import { METHOD_NAMES, type MethodName, namedMethod } from '../../cam/methods.ts';
 import { cumulativeImportance, normaliseRows } from '../../cam/reference.ts';
 import { InputError, UsageError } from '../../errors.ts';
 import type { RgbImage } from '../../image/image.ts';
@@ -28,36 +30,46 @@ export interface MapRequest {
   readonly layer: string;
   /** The classes to be explained, in the order of their ranks. */
   readonly classes: readonly number[];
+  readonly signal?: AbortSignal;
 }
 
 /** A method under test: maps [1,K,I,J] of the K classes of one image [1,3,H,W]. */
 export type MapMethod = (model: Model, input: Tensor, request: MapRequest) => Promise<Tensor>;
 
 /** A method that is made of what `explainTensor` computes. */
-function fromExplanation(maps: (steps: Explanation['steps']) => Tensor): MapMethod {
-  return async (model, input, request) => {
-    using explanation = await explainTensor(model, input, request);
-    const result = maps(explanation.steps);
+function fromExplanation(method: MethodName, maps: (explanation: Explanation) => Tensor): MapMethod {
+  const { info } = namedMethod(method);
+  return async (model, input, { layer, ...request }) => {
+    using explanation = await explainTensor(model, input, { ...request, method, ...(info.layer && { layer }) });
+    const result = maps(explanation);
     result.moveTo(input.scope);
     return result;
   };
 }
 
-/** Every method by name; adding one is a line for each protocol that it takes part in. */
+/**
+ * Equation 6, of which each class has its own part; for maps that are not fused the same norm and activation, without the
+ * maximum filter.
+ */
+function asDescribed(name: MethodName): MapMethod {
+  return fromExplanation(
+    name,
+    ({ tensors: { fused, raw } }) => fused?.alias() ?? tidy([raw], (raw) => relu(normalise(raw))),
+  );
+}
+
+/** The methods that the authors' code evaluates, and all that have a map for each class. */
 const METHODS: { readonly [Name in Protocol]: Readonly<Record<string, MapMethod>> } = {
   published: {
     // No maximum filter; class k weighted by the product of alpha[1] ... alpha[k]; L2 norms over image rows.
-    'fm-g-cam': fromExplanation(({ alpha, activations }) =>
+    'fm-g-cam': fromExplanation('fm-g-cam', ({ steps: { alpha, activations } }) =>
       tidy([alpha, activations], (alpha, a) => relu(normaliseRows(classMaps(cumulativeImportance(alpha), a)))),
     ),
-    'grad-cam': fromExplanation(({ R }) => relu(R)),
+    'grad-cam': fromExplanation('grad-cam', ({ steps }) => relu(steps.R)),
   },
-  described: {
-    // Equation 6: each class has its own part of the fused tensor.
-    'fm-g-cam': fromExplanation(({ fm_g_cam }) => fm_g_cam.alias()),
-    // The same norm and activation as the fused tensor's, without the maximum filter.
-    'grad-cam': fromExplanation(({ R }) => tidy([R], (R) => relu(normalise(R)))),
-  },
+  described: Object.fromEntries(
+    METHOD_NAMES.map(namedMethod).flatMap(({ name, info }) => (info.perClass ? [[name, asDescribed(name)]] : [])),
+  ),
 };
 
 export function methodsOf(protocol: Protocol): string[] {
@@ -169,8 +181,12 @@ export async function evaluateImage(
     const classes = topClasses(probabilities, topK);
     const maps: SaliencyMap[] = [];
     for (const name of methods) {
-      const found = await mapMethod(protocol, name)(model, x, { layer, classes });
-      maps.push(...(await hostMaps(found, protocol)));
+      const found = await mapMethod(protocol, name)(model, x, {
+        layer,
+        classes,
+        ...(options.signal && { signal: options.signal }),
+      });
+      maps.push(...(await classMapsOf(found, protocol)));
     }
     // All maps of an image share forward passes.
     const measured = await faithfulness(
@@ -206,13 +222,11 @@ export function mapMethod(protocol: Protocol, name: string): MapMethod {
 }
 
 /** Each class's map on the host. The authors' code stretches each to [0,1], whereby a constant one becomes 0/0. */
-async function hostMaps(maps: Tensor, protocol: Protocol): Promise<SaliencyMap[]> {
-  const [, K = 0, height = 0, width = 0] = maps.shape;
-  const values = Float32Array.from(await maps.data());
-  return Array.from({ length: K }, (_, k) => {
-    const data = values.slice(k * height * width, (k + 1) * height * width);
-    if (protocol === 'described') return { data, height, width };
-    const { least, most } = rangeOf({ data, height, width });
-    return { data: data.map((value) => (value - least) / (most - least)), height, width };
+async function classMapsOf(maps: Tensor, protocol: Protocol): Promise<SaliencyMap[]> {
+  const hosted = await hostMaps(maps);
+  if (protocol === 'described') return hosted;
+  return hosted.map((map) => {
+    const { least, most } = rangeOf(map);
+    return { ...map, data: map.data.map((value) => (value - least) / (most - least)) };
   });
 }

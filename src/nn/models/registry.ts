@@ -4,7 +4,7 @@ import { cifarResnet } from './cifar-resnet.ts';
 import { densenet121, densenet169, densenet201 } from './densenet.ts';
 import { IMAGENET_CLASSES } from './imagenet-classes.ts';
 import { resnet18v2, resnet34v2, resnet50v2, resnet101v2, resnet152v2 } from './preact-resnet.ts';
-import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.ts';
+import { resnet18, resnet34, resnet50, resnet101, resnet152, resnetScenes } from './resnet.ts';
 
 /** What is known of an architecture before its weights are there. */
 export interface Architecture {
@@ -19,8 +19,8 @@ export interface Architecture {
   readonly layer: string;
   /** Input pixels for each pixel of that layer. */
   readonly stride: number;
-  /** Which photographs the published weights were trained on decides how an image is prepared (see `src/image`). */
-  readonly data: 'imagenet' | 'cifar';
+  /** Which pictures the published weights were trained on decides how an image is prepared (see `src/image`). */
+  readonly data: 'imagenet' | 'cifar' | 'scenes';
 }
 
 const IMAGENET = { labels: IMAGENET_CLASSES, stride: 32, data: 'imagenet' } as const;
@@ -31,6 +31,13 @@ const CIFAR10 = {
   stride: 4,
   data: 'cifar',
 } as const;
+
+/** In the order of `CLASSES` in `training/`. */
+const SCENE_CLASSES = [
+  ...['cat', 'dog', 'horse', 'elephant', 'penguin', 'fish', 'butterfly', 'turtle', 'octopus', 'snail', 'car', 'bus'],
+  ...['bicycle', 'ship', 'airplane', 'rocket', 'house', 'cactus', 'sunflower', 'mushroom', 'banana', 'strawberry'],
+  ...['pizza', 'guitar'],
+];
 
 const resnet = (depth: number, build: Architecture['build']): Architecture => ({
   ...IMAGENET,
@@ -76,6 +83,15 @@ export const architectures = {
   'resnet44-cifar10': cifar(44),
   'resnet56-cifar10': cifar(56),
   'resnet110-cifar10': cifar(110),
+  'resnet-scenes': {
+    title: 'small ResNet for scenes of drawn things, trained by this library',
+    build: resnetScenes,
+    labels: SCENE_CLASSES,
+    head: 'fc.bias',
+    layer: 'layer4',
+    stride: 16,
+    data: 'scenes',
+  },
   densenet121: densenet(121, densenet121),
   densenet169: densenet(169, densenet169),
   densenet201: densenet(201, densenet201),

@@ -57,7 +57,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, async (c) => {
         await expectAgreement(c, TOLERANCE[precision]);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -66,7 +66,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
         await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[precision]);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -75,7 +75,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(winograd, async (c) => {
         await expectAgreement(c, TOLERANCE.fast);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 

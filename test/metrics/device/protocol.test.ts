@@ -25,7 +25,7 @@ function settingsOf(protocol: Protocol, model: Model, size: number): EvaluationS
     model: model.name,
     weights: '',
     layer: 'layer3.2',
-    methods: methodsOf(protocol),
+    methods: ['fm-g-cam', 'grad-cam'],
     topK: 5,
     squashFirst: protocol === 'published' ? { size, filter: 'bicubic' } : null,
     preprocessing: squash(size),
@@ -111,6 +111,22 @@ describeDevice('protocols', (device) => {
 
     it('the published layer is the last convolution of the last stage', () => {
       expect(publishedLayer(model)).toBe('layer3.2.conv2');
+    });
+
+    it("the described protocol takes any method that has a map for each class, and the published one the paper's", async () => {
+      expect(methodsOf('published')).toEqual(['fm-g-cam', 'grad-cam']);
+      expect(methodsOf('described')).toEqual(expect.arrayContaining(['fm-g-cam', 'fm-layer-cam', 'score-cam', 'rise']));
+      expect(methodsOf('described')).not.toContain('dff');
+      const methods = ['layer-cam', 'fm-layer-cam', 'input-x-gradient'];
+      const settings = { ...settingsOf('described', model, 8), methods };
+      const results = await evaluateImage(model, device(), photo, settings);
+      for (const ranks of results.slice(0, 2)) expect(ranks.map(({ map }) => map.height)).toEqual(Array(5).fill(2));
+      const [single, fused, ofPixels] = results.map((ranks) => ranks.flatMap(({ map }) => Array.from(map.data)));
+      // Both have a norm of one in front of the ReLU, and LayerCAM of ReLUs is not negative.
+      expect(Math.hypot(...(single ?? []))).toBeCloseTo(1, 5);
+      expect(Math.hypot(...(fused ?? []))).toBeCloseTo(1, 5);
+      expect(fused?.filter((value) => value > 0).length).toBeLessThan(single?.filter((value) => value > 0).length ?? 0);
+      expect(ofPixels).toHaveLength(5 * 8 * 8);
     });
 
     it('an unknown method is refused with the known ones', async () => {

@@ -22,6 +22,8 @@ const networks = [
   { name: 'densenet121', head: 'classifier', alone: ['features.norm0', 'features.transition1.norm', 'features.norm5'] },
   { name: 'resnet50v2', head: 'fc', alone: ['layer1.0.bn1', 'layer1.0.bn2', 'bn'] },
   { name: 'resnet56-cifar10', head: 'linear', alone: ['conv1', 'layer1.0.bn2', 'layer2.0.shortcut'] },
+  // Trained, on a picture.
+  { name: 'resnet-scenes', head: 'fc', alone: ['bn1', 'layer2.0.downsample.1'] },
 ];
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength);
