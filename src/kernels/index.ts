@@ -56,3 +56,5 @@ export { type ResizeMode, type ResizeOptions, resize } from './resize/index.ts';
 export { logSoftmax, softmax } from './softmax/index.ts';
 export { topk } from './topk/index.ts';
 export { expand, reshape, select, slice, transpose } from './view/index.ts';
+export type { WarmupProgress } from './webgpu/device.ts';
+export { warmup } from './webgpu/warmup.ts';

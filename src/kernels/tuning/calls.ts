@@ -1,8 +1,8 @@
-import { type DType, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
-import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
+import { physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Device, Kernel, Operand } from '../device.ts';
+import type { Device, Kernel } from '../device.ts';
 import { apply, type OpDefinition } from '../op.ts';
+import { DryDevice } from '../webgpu/dry-device.ts';
 import type { ProductSize, ShaderTarget } from '../webgpu/tiles.ts';
 import { productKey } from './table.ts';
 
@@ -23,28 +23,11 @@ export interface CallInput extends TensorSpec {
 
 /** The calls that some work would make on a WebGPU device, in their order. Nothing is computed. */
 export function recordCalls(work: (device: Device) => void): Call[] {
-  const recorder = new CallRecorder();
-  work(recorder);
-  return recorder.calls;
-}
-
-/** A device that writes down what it is told to run. What is read from it is 0. */
-class CallRecorder implements Device {
-  readonly kind = 'webgpu';
-  readonly prepacks = false;
-  readonly name = 'recorder';
-  readonly destroyed = false;
-  readonly calls: Call[] = [];
-
-  run<Attributes>(
-    kernel: Kernel<Attributes>,
-    inputs: readonly Operand[],
-    outputs: readonly Operand[],
-    attributes: Attributes,
-  ): void {
+  const calls: Call[] = [];
+  const device = new DryDevice((kernel, inputs, outputs, attributes) => {
     // Copies into another layout are no ops.
     if (!isOp(kernel)) return;
-    this.calls.push({
+    calls.push({
       op: kernel.name,
       inputs: inputs.map(({ storage, ...spec }) => ({ ...spec, constant: storage.constant })),
       run: (tensors) => apply(kernel, tensors, attributes),
@@ -58,24 +41,9 @@ class CallRecorder implements Device {
         return products;
       },
     });
-  }
-
-  allocate(bytes: number): Block {
-    return { bytes };
-  }
-
-  async read(_block: Block, dtype: DType, length: number): Promise<HostData> {
-    return dtype === 'int32' ? new Int32Array(length) : new Float32Array(length);
-  }
-
-  memory(): MemoryReport {
-    return { live: 0, pooled: 0, blocks: 0 };
-  }
-
-  release(): void {}
-  write(): void {}
-  flush(): void {}
-  destroy(): void {}
+  });
+  work(device);
+  return calls;
 }
 
 function isOp<Attributes>(kernel: Kernel<Attributes>): kernel is OpDefinition<Attributes> {

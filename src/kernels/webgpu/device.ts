@@ -4,12 +4,17 @@ import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Device, Kernel, Operand } from '../device.ts';
 import { BUFFER_USAGE, BufferPool, GpuBlock } from './gpu-memory.ts';
-import type { Uniform, WgslProgram } from './program.ts';
+import { Pipelines } from './pipelines.ts';
+import { MOST_UNIFORMS, type Uniform, type WgslProgram } from './program.ts';
 import type { Settle } from './settle.ts';
 import type { ShaderTarget } from './tiles.ts';
 
-/** Uniforms of one submit. A dispatch takes a slice of it, aligned as WebGPU demands. */
-const UNIFORM_BYTES = 64 * 1024;
+/** Uniforms of one submit. A dispatch takes a slice of it: 256 bytes, which every adapter can align to. */
+const UNIFORM_BYTES = 256 * 1024;
+const SLICE_BYTES = 4 * MOST_UNIFORMS;
+
+/** More bind groups are not kept. A pass of a network needs some hundreds. */
+const MOST_BIND_GROUPS = 4096;
 
 interface Host {
   readonly target: ShaderTarget;
@@ -17,6 +22,15 @@ interface Host {
   readonly settle: Settle;
   /** Lets go of what keeps the device alive (in Node, the `webgpu` package's instance). */
   readonly onDestroy: () => void;
+}
+
+/** How far a warm-up is. */
+export interface WarmupProgress {
+  /** Kernels that are ready, of those that were not at the beginning. */
+  readonly done: number;
+  readonly total: number;
+  /** What is ready now. */
+  readonly kernel: string;
 }
 
 /** A WebGPU device: kernels are recorded into one command buffer until somebody reads. */
@@ -28,15 +42,20 @@ export class WebGpuDevice implements Device {
   readonly adapterInfo: GPUAdapterInfo;
   readonly target: ShaderTarget;
   readonly #pool: BufferPool;
-  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #pipelines: Pipelines;
+  /** By layout and blocks: the pool hands out the same blocks from run to run. */
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #uniformBuffer: GPUBuffer;
+  readonly #uniformGroup: GPUBindGroup;
   readonly #uniformBytes = new DataView(new ArrayBuffer(UNIFORM_BYTES));
-  readonly #uniformAlignment: number;
   #uniformEnd = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
+  /** The first thing that went wrong. All commands of its submit are dropped, so no result after it can be trusted. */
   #fault: DeviceError | undefined;
   #destroyed = false;
+  /** For the error of a device that is lost. */
+  #lastProgram = '';
   readonly #settle: Settle;
   /** Buffers that the commands recorded so far read or write. */
   readonly #touched = new Set<GPUBuffer>();
@@ -50,20 +69,27 @@ export class WebGpuDevice implements Device {
     this.name = `webgpu (${adapterInfo.description || adapterInfo.device || adapterInfo.vendor || 'unnamed adapter'})`;
     this.#onDestroy = onDestroy;
     this.#pool = new BufferPool(gpu);
-    this.#uniformAlignment = gpu.limits.minUniformBufferOffsetAlignment;
     this.#uniformBuffer = gpu.createBuffer({
       size: UNIFORM_BYTES,
       usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
     });
+    this.#pipelines = new Pipelines(gpu);
+    const slice = { buffer: this.#uniformBuffer, size: SLICE_BYTES };
+    this.#uniformGroup = gpu.createBindGroup({
+      layout: this.#pipelines.uniforms,
+      entries: [{ binding: 0, resource: slice }],
+    });
     gpu.addEventListener('uncapturederror', (event) => {
-      const { error } = event;
       event.preventDefault();
-      this.#fault ??= new DeviceError(`${this.name}: ${messageOf(error.message)}`);
+      const { error } = event;
+      const advice =
+        error.constructor.name === 'GPUOutOfMemoryError' ? ' and use a smaller image or batch, or the device cpu' : '';
+      this.#fault ??= new DeviceError(`${this.name}: ${messageOf(error.message)}; create a new device${advice}`);
     });
     void gpu.lost.then(({ reason, message }) => {
-      this.#fault ??= new DeviceError(
-        `${this.name} is ${reason === 'destroyed' ? 'destroyed' : `lost: ${messageOf(message)}`}; create a new device`,
-      );
+      const last = this.#lastProgram && ` after ${this.#lastProgram}`;
+      const what = reason === 'destroyed' ? 'destroyed' : `lost${last}: ${messageOf(message)}`;
+      this.#fault ??= new DeviceError(`${this.name} is ${what}; create a new device`);
     });
   }
 
@@ -77,7 +103,10 @@ export class WebGpuDevice implements Device {
 
   release(block: Block): void {
     // The pool may give the buffer back to the driver, and then no unsubmitted command may name it.
-    if (this.#pool.isFull(block.bytes)) this.flush();
+    if (this.#pool.isFull(block.bytes)) {
+      this.flush();
+      this.#bindGroups.clear();
+    }
     this.#pool.release(gpuBlock(block));
   }
 
@@ -125,6 +154,37 @@ export class WebGpuDevice implements Device {
     }
   }
 
+  /**
+   * Compiles programs beside each other, and has each of them run once: some drivers put most of the work off until then.
+   * @throws DeviceError when the driver refuses one
+   */
+  async compile(programs: readonly WgslProgram[], onProgress: (progress: WarmupProgress) => void): Promise<void> {
+    const missing = programs.filter((program) => !this.#pipelines.has(program));
+    const total = missing.length;
+    let done = 0;
+    const compile = async (program: WgslProgram) => {
+      try {
+        await this.#settle(this.#pipelines.compile(program));
+        await this.#rehearse(program);
+      } catch (error) {
+        throw this.#fault ?? new DeviceError(`${this.name}: ${program.key} does not compile: ${messageOf(error)}`);
+      }
+      done += 1;
+      onProgress({ done, total, kernel: program.key });
+    };
+    await Promise.all(missing.map(compile));
+  }
+
+  /** One workgroup on scratch memory: what lies beyond its end, WebGPU neither reads nor writes. */
+  async #rehearse(program: WgslProgram): Promise<void> {
+    const scratch = program.bindings.map(() => this.#pool.allocate(1));
+    this.#record(program, scratch, [1, 1, 1]);
+    for (const block of scratch) this.#pool.release(block);
+    this.flush();
+    await this.#settle(this.gpu.queue.onSubmittedWorkDone());
+    this.#check();
+  }
+
   flush(): void {
     if (!this.#encoder) return;
     this.#endPass();
@@ -155,52 +215,49 @@ export class WebGpuDevice implements Device {
   }
 
   #dispatch(program: WgslProgram, inputs: readonly Operand[], outputs: readonly Operand[]): void {
-    const pipeline = this.#pipeline(program);
-    const entries = program.bindings.map(({ operand }, binding) => {
-      const { storage } = 'input' in operand ? at(inputs, operand.input) : at(outputs, operand.output);
-      return { binding, resource: { buffer: gpuBlock(storage.block).buffer } };
-    });
-    if (program.uniforms.length > 0) {
-      const { offset, size } = this.#writeUniforms(program.uniforms);
-      entries.push({
-        binding: entries.length,
-        resource: { buffer: this.#uniformBuffer, offset, size } as GPUBufferBinding,
-      });
-    }
-    const group = this.gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+    const blocks = program.bindings.map(({ operand }) =>
+      gpuBlock(('input' in operand ? at(inputs, operand.input) : at(outputs, operand.output)).storage.block),
+    );
+    this.#record(program, blocks, program.workgroups);
+  }
+
+  #record(program: WgslProgram, blocks: readonly GpuBlock[], workgroups: WgslProgram['workgroups']): void {
+    const { pipeline, storage } = this.#pipelines.get(program);
+    const group = this.#bindGroup(storage, blocks);
+    const offset = this.#writeUniforms(program.uniforms);
     const encoder = this.#recording();
-    for (const { storage } of [...inputs, ...outputs]) this.#touched.add(gpuBlock(storage.block).buffer);
+    for (const { buffer } of blocks) this.#touched.add(buffer);
     this.#pass ??= encoder.beginComputePass();
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group);
-    this.#pass.dispatchWorkgroups(...program.workgroups);
+    this.#pass.setBindGroup(1, this.#uniformGroup, [offset]);
+    this.#pass.dispatchWorkgroups(...workgroups);
+    this.#lastProgram = program.key;
   }
 
-  #pipeline(program: WgslProgram): GPUComputePipeline {
-    const existing = this.#pipelines.get(program.key);
-    if (existing) return existing;
-    const code = `${declarations(program)}\n${program.code()}`;
-    const module = this.gpu.createShaderModule({ label: program.key, code });
-    const pipeline = this.gpu.createComputePipeline({
-      label: program.key,
-      layout: 'auto',
-      compute: { module, entryPoint: 'main' },
-    });
-    this.#pipelines.set(program.key, pipeline);
-    return pipeline;
+  #bindGroup(layout: GPUBindGroupLayout, blocks: readonly GpuBlock[]): GPUBindGroup {
+    const key = `${layout.label} ${blocks.map(({ id }) => id).join()}`;
+    const known = this.#bindGroups.get(key);
+    if (known) return known;
+    if (this.#bindGroups.size === MOST_BIND_GROUPS) this.#bindGroups.clear();
+    const entries = blocks.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
+    const group = this.gpu.createBindGroup({ label: layout.label, layout, entries });
+    this.#bindGroups.set(key, group);
+    return group;
   }
 
-  #writeUniforms(uniforms: readonly Uniform[]): { offset: number; size: number } {
-    const size = Math.ceil((4 * uniforms.length) / 16) * 16;
-    if (this.#uniformEnd + size > UNIFORM_BYTES) this.flush();
+  /** @returns where the slice begins */
+  #writeUniforms(uniforms: readonly Uniform[]): number {
+    if (uniforms.length === 0) return 0;
+    if (this.#uniformEnd === UNIFORM_BYTES) this.flush();
     const offset = this.#uniformEnd;
     for (const [i, [, type, value]] of uniforms.entries()) {
       const address = offset + 4 * i;
       if (type === 'f32') this.#uniformBytes.setFloat32(address, value, true);
       else this.#uniformBytes.setInt32(address, value, true);
     }
-    this.#uniformEnd = Math.ceil((offset + size) / this.#uniformAlignment) * this.#uniformAlignment;
-    return { offset, size };
+    this.#uniformEnd += SLICE_BYTES;
+    return offset;
   }
 
   #recording(): GPUCommandEncoder {
@@ -217,21 +274,4 @@ export class WebGpuDevice implements Device {
 function gpuBlock(block: Block): GpuBlock {
   if (!(block instanceof GpuBlock)) throw new DeviceError('a tensor of another device reached the WebGPU device');
   return block;
-}
-
-/** The extensions, the bindings and the uniforms of a shader, in the order in which the bind group lists them. */
-function declarations({ extensions = [], bindings, uniforms }: WgslProgram): string {
-  const enabled = extensions.map((name) => `enable ${name};`);
-  const storage = bindings.map(
-    ({ name, type, operand }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${'input' in operand ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
-  );
-  const head = [...enabled, ...storage].join('\n');
-  if (uniforms.length === 0) return head;
-  const fields = uniforms.map(([name, type]) => `  ${name}: ${type},`).join('\n');
-  return `${head}
-struct Uniforms {
-${fields}
-}
-@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`;
 }

@@ -9,8 +9,11 @@ const UNIFORM = 0x40;
 const STORAGE = 0x80;
 export const BUFFER_USAGE = { MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE };
 
-/** A buffer on the GPU. */
+/** A buffer on the GPU. Whoever is handed it again gets the same one. */
 export class GpuBlock implements Block {
+  static #count = 0;
+  /** Tells blocks apart, in keys. */
+  readonly id = GpuBlock.#count++;
   readonly bytes: number;
   readonly buffer: GPUBuffer;
 
@@ -29,7 +32,8 @@ const MOST_POOLED = 512 * 2 ** 20;
  */
 export class BufferPool {
   readonly #device: GPUDevice;
-  readonly #free = new Map<number, GPUBuffer[]>();
+  /** By size, the oldest last, which is handed out first: then equal work gets equal blocks, and bind groups are reused. */
+  readonly #free = new Map<number, GpuBlock[]>();
   #live = 0;
   #pooled = 0;
   #blocks = 0;
@@ -47,11 +51,15 @@ export class BufferPool {
     }
     const size = sizeClass(bytes, limit);
     const reused = this.#free.get(size)?.pop();
-    const buffer = reused ?? this.#device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
     if (reused) this.#pooled -= size;
     this.#live += size;
     this.#blocks += 1;
-    return new GpuBlock(size, buffer);
+    return reused ?? new GpuBlock(size, this.#create(size));
+  }
+
+  #create(size: number): GPUBuffer {
+    const label = `a tensor of up to ${size} bytes`;
+    return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
   }
 
   /** Whether a buffer of this size would be destroyed on its release. */
@@ -59,7 +67,8 @@ export class BufferPool {
     return this.#pooled + bytes > MOST_POOLED;
   }
 
-  release({ bytes, buffer }: GpuBlock): void {
+  release(block: GpuBlock): void {
+    const { bytes, buffer } = block;
     this.#live -= bytes;
     this.#blocks -= 1;
     if (this.isFull(bytes)) {
@@ -68,7 +77,8 @@ export class BufferPool {
     }
     this.#pooled += bytes;
     const free = this.#free.get(bytes) ?? [];
-    free.push(buffer);
+    const younger = free.filter(({ id }) => id > block.id).length;
+    free.splice(younger, 0, block);
     this.#free.set(bytes, free);
   }
 

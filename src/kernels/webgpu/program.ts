@@ -1,6 +1,9 @@
 /** A value that a shader reads from its uniform buffer. */
 export type Uniform = readonly [name: string, type: 'u32' | 'i32' | 'f32', value: number];
 
+/** The most uniforms of a program. */
+export const MOST_UNIFORMS = 64;
+
 /**
  * One dispatch of one shader. `code` is the shader without its declarations: the device writes the bindings
  * (in the order of `bindings`) and the uniforms (as `u.<name>`) in front of it.

@@ -1,0 +1,96 @@
+import { type Binding, MOST_UNIFORMS, type WgslProgram } from './program.ts';
+
+/** GPUShaderStage of the WebGPU specification; Node has no such global. */
+const COMPUTE = 0x4;
+
+/** A compiled shader. Its storage buffers are group 0, its uniforms (if any) a slice of the device's buffer, group 1. */
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly storage: GPUBindGroupLayout;
+}
+
+/** The pipelines of a device: each is compiled once, when it is first needed or before. */
+export class Pipelines {
+  readonly #gpu: GPUDevice;
+  readonly #compiled = new Map<string, Pipeline>();
+  readonly #compiling = new Map<string, Promise<Pipeline>>();
+  /** By what the bindings may do: shaders with equal bindings share their bind groups. */
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  /** One slice of the uniform buffer. */
+  readonly uniforms: GPUBindGroupLayout;
+
+  constructor(gpu: GPUDevice) {
+    this.#gpu = gpu;
+    const buffer = { type: 'uniform', hasDynamicOffset: true, minBindingSize: 4 * MOST_UNIFORMS } as const;
+    this.uniforms = gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: COMPUTE, buffer }] });
+  }
+
+  has({ key }: WgslProgram): boolean {
+    return this.#compiled.has(key);
+  }
+
+  /** The pipeline of a program, which waits for the compiler if need be. */
+  get(program: WgslProgram): Pipeline {
+    const known = this.#compiled.get(program.key);
+    if (known) return known;
+    const storage = this.#layout(program.bindings);
+    const pipeline = { pipeline: this.#gpu.createComputePipeline(this.#descriptor(program, storage)), storage };
+    this.#compiled.set(program.key, pipeline);
+    return pipeline;
+  }
+
+  /** Compiles beside other work, and other pipelines. Rejects with what the compiler says. */
+  compile(program: WgslProgram): Promise<Pipeline> {
+    const { key } = program;
+    const known = this.#compiled.get(key);
+    if (known) return Promise.resolve(known);
+    const compiling = this.#compiling.get(key) ?? this.#compile(program);
+    this.#compiling.set(key, compiling);
+    return compiling.finally(() => this.#compiling.delete(key));
+  }
+
+  async #compile(program: WgslProgram): Promise<Pipeline> {
+    const storage = this.#layout(program.bindings);
+    const pipeline = await this.#gpu.createComputePipelineAsync(this.#descriptor(program, storage));
+    // Somebody may not have waited.
+    const compiled = this.#compiled.get(program.key) ?? { pipeline, storage };
+    this.#compiled.set(program.key, compiled);
+    return compiled;
+  }
+
+  #descriptor(program: WgslProgram, storage: GPUBindGroupLayout): GPUComputePipelineDescriptor {
+    const label = program.key;
+    const code = `${declarations(program)}\n${program.code()}`;
+    return {
+      label,
+      layout: this.#gpu.createPipelineLayout({ label, bindGroupLayouts: [storage, this.uniforms] }),
+      compute: { module: this.#gpu.createShaderModule({ label, code }), entryPoint: 'main' },
+    };
+  }
+
+  #layout(bindings: readonly Binding[]): GPUBindGroupLayout {
+    const types = bindings.map(({ operand }) => ('input' in operand ? 'read-only-storage' : 'storage'));
+    const key = types.join();
+    const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } }) as const);
+    const layout = this.#layouts.get(key) ?? this.#gpu.createBindGroupLayout({ label: key, entries });
+    this.#layouts.set(key, layout);
+    return layout;
+  }
+}
+
+/** The extensions, the bindings and the uniforms of a shader, in the order in which the bind group lists them. */
+function declarations({ extensions = [], bindings, uniforms }: WgslProgram): string {
+  const enabled = extensions.map((name) => `enable ${name};`);
+  const storage = bindings.map(
+    ({ name, type, operand }, i) =>
+      `@group(0) @binding(${i}) var<storage, ${'input' in operand ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
+  );
+  const head = [...enabled, ...storage].join('\n');
+  if (uniforms.length === 0) return head;
+  const fields = uniforms.map(([name, type]) => `  ${name}: ${type},`).join('\n');
+  return `${head}
+struct Uniforms {
+${fields}
+}
+@group(1) @binding(0) var<uniform> u: Uniforms;`;
+}
