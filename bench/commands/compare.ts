@@ -76,8 +76,8 @@ function layersTable(runs: readonly Results[]): Table {
         const first = best[0]?.get(name);
         const ratio = i > 0 ? [speed && first ? (speed.milliseconds / first.milliseconds).toFixed(2) : '–'] : [];
         if (!speed) return ['–', '–', '–', '–', ...ratio];
-        const { tiling, gflops, ofCeiling } = speed;
-        return [tiling, milliseconds(speed.milliseconds), gflops.toFixed(1), percent(ofCeiling), ...ratio];
+        const { gflops, ofCeiling } = speed;
+        return [speed.name, milliseconds(speed.milliseconds), gflops.toFixed(1), percent(ofCeiling), ...ratio];
       }),
     ]),
   };

@@ -12,10 +12,10 @@ import { FORMAT, type LayerResult, type Results, VERSION } from '../webgpu/resul
 import { conditionsOf, layersTable } from '../webgpu/tables.ts';
 import type { Findings } from './findings.ts';
 
-/* Every tiling of every convolution on the GPU of this machine. */
+/* Every variant of every convolution on the GPU of this machine. */
 
 const MOST_ROUNDS_NOTE =
-  'The floor is the time that the measured ceilings allow, for the operations of the definition or for reading and writing each number once, whichever is longer. A variant that takes long is timed in fewer rounds.';
+  'The floor is the time that the measured ceilings allow, for the operations of the definition or for reading and writing each number once, whichever is longer; an algorithm with fewer operations can go below it. A variant that takes long is timed in fewer rounds.';
 const HARDWARE_NOTE =
   'This is a software driver, which computes on the CPU; its figures say nothing of a hardware GPU.';
 

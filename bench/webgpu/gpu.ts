@@ -3,11 +3,13 @@ import { measuredOn, type TuningTable } from '../../src/kernels/tuning/table.ts'
 import { WebGpuDevice } from '../../src/kernels/webgpu/device.ts';
 import { deviceFacts, isSoftware } from '../../src/kernels/webgpu/facts.ts';
 import type { Settle } from '../../src/kernels/webgpu/settle.ts';
-import { obstacle, type ShaderTarget, TILINGS, type Tiling } from '../../src/kernels/webgpu/tiles.ts';
+import { obstacle, type ShaderTarget, TILINGS } from '../../src/kernels/webgpu/tiles.ts';
 import type { Adapter } from './results.ts';
 import { PassTimer } from './timer.ts';
 
-/** One GPU device, and a device of this library on it for each tiling. */
+export const WINOGRAD = 'winograd';
+
+/** One GPU device, and a device of this library on it for each variant of the kernels. */
 export interface Subject {
   readonly gpu: GPUDevice;
   readonly about: Adapter;
@@ -15,7 +17,8 @@ export interface Subject {
   /** As the library would have it, for what it would choose. */
   readonly target: ShaderTarget;
   readonly timer: PassTimer | undefined;
-  readonly devices: ReadonlyMap<Tiling, WebGpuDevice>;
+  /** By tiling, with plain sums; by algorithm, with the tiling that is chosen. */
+  readonly devices: ReadonlyMap<string, WebGpuDevice>;
 }
 
 /**
@@ -36,8 +39,9 @@ export async function openSubject(
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
   const target = { ...deviceFacts(gpu, info), ...measuredOn(info, await findTable(info)) };
-  const device = (tiling: Tiling) =>
-    new WebGpuDevice(gpu, info, { target: { ...target, tiling }, settle, onDestroy: () => {} });
+  const device = (variant: Partial<ShaderTarget>) =>
+    new WebGpuDevice(gpu, info, { target: { ...target, ...variant }, settle, onDestroy: () => {} });
+  const tilings = TILINGS.filter((name) => !obstacle(name, target));
   const timer = gpu.features.has('timestamp-query') ? new PassTimer(gpu, settle) : undefined;
   return {
     gpu,
@@ -45,7 +49,10 @@ export async function openSubject(
     target,
     timer,
     about: await describe(adapter, timer),
-    devices: new Map(TILINGS.filter((name) => !obstacle(name, target)).map((name) => [name, device(name)])),
+    devices: new Map([
+      ...tilings.map((tiling) => [tiling, device({ tiling, algorithm: 'direct' })] as const),
+      [WINOGRAD, device({ algorithm: WINOGRAD })] as const,
+    ]),
   };
 }
 

@@ -1,13 +1,15 @@
 import { messageOf } from '../../src/errors.ts';
+import type { Algorithm } from '../../src/kernels/conv2d/geometry.ts';
 import { type Call, type TunableCall, tunableCalls } from '../../src/kernels/tuning/calls.ts';
 import { oracleResult, TOLERANCE } from '../../src/kernels/tuning/oracle.ts';
 import { PreparedCall, randomInputs } from '../../src/kernels/tuning/prepared-call.ts';
 import { productKey } from '../../src/kernels/tuning/table.ts';
 import type { WebGpuDevice } from '../../src/kernels/webgpu/device.ts';
-import { chooseTiling, type ShaderTarget, type Tiling } from '../../src/kernels/webgpu/tiles.ts';
+import { chooseTiling, type ShaderTarget } from '../../src/kernels/webgpu/tiles.ts';
 import { forwardCalls } from '../../src/nn/forward-calls.ts';
 import { relativeError } from '../../src/relative-error.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
+import { WINOGRAD } from './gpu.ts';
 import type { LayerResult, Variant } from './results.ts';
 import type { PassTimer } from './timer.ts';
 
@@ -31,9 +33,9 @@ export function layersOf(networks: readonly string[], target: ShaderTarget): Lay
   const layers = new Map<string, Layer>();
   for (const network of networks) {
     const calls = forwardCalls(network, INPUT);
-    for (const tunable of tunableCalls(calls, target)) {
+    for (const tunable of tunableCalls(calls, { ...target, algorithm: 'direct' })) {
       const key = keyOf(tunable.products);
-      const count = calls.filter((call) => keyOf(call.products(target)) === key).length;
+      const count = calls.filter((call) => keyOf(productsBy('direct', call, target)) === key).length;
       const layer = layers.get(key) ?? { ...tunable, name: nameOf(tunable), networks: {} };
       layers.set(key, { ...layer, networks: { ...layer.networks, [network]: count } });
     }
@@ -41,47 +43,54 @@ export function layersOf(networks: readonly string[], target: ShaderTarget): Lay
   return [...layers.values()];
 }
 
+const productsBy = (algorithm: Algorithm, call: Call, target: ShaderTarget) => call.products({ ...target, algorithm });
 const keyOf = (products: TunableCall['products']) => products.map(productKey).join();
 
 /** `3x3 64→64 at 56² to 28²`, for calls whose second input is a weight. */
-function nameOf({ call: { inputs }, products }: TunableCall): string {
+function nameOf({ call: { inputs, outputs } }: TunableCall): string {
   const [, channels, height, width] = at(inputs, 0).shape;
   const [out, , kernelHeight, kernelWidth] = at(inputs, 1).shape;
-  const pixels = products.reduce((sum, product) => sum + product.pixels, 0);
+  const pixels = sizeOf(at(outputs, 0).slice(2));
   return `${kernelHeight}x${kernelWidth} ${channels}→${out}, ${height}x${width} to ${pixels} pixels`;
 }
 
 /**
- * One layer with every tiling: first what it computes, then, in turn, how long it takes.
- * @param devices one for each tiling, all of one GPU
+ * One layer in every variant: first what it computes, then, in turn, how long it takes.
+ * @param devices one for each variant, all of one GPU
  * @param timer its timestamps, where it has them
  */
 export async function measureLayer(
-  { name, networks, call, products }: Layer,
-  devices: ReadonlyMap<Tiling, WebGpuDevice>,
+  { name, networks, call }: Layer,
+  devices: ReadonlyMap<string, WebGpuDevice>,
   { target, timer, rounds }: { target: ShaderTarget; timer: PassTimer | undefined; rounds: number },
 ): Promise<LayerResult> {
   const values = randomInputs(call);
   const expected = await oracleResult(call, values);
+  const direct = productsBy('direct', call, target);
+  const hasWinograd = keyOf(productsBy(WINOGRAD, call, target)) !== keyOf(direct);
   const contestants: Contestant[] = [];
   try {
-    for (const [tiling, device] of devices) contestants.push(await prepare(tiling, device, { call, values, expected }));
+    for (const [variant, device] of devices) {
+      if (variant === WINOGRAD && !hasWinograd) continue;
+      contestants.push(await prepare(variant, device, { call, values, expected }));
+    }
     for (let round = 0; round < rounds; round++) {
       for (const contestant of contestants) await timeRound(contestant, round, timer);
     }
   } finally {
     for (const { run } of contestants) run?.[Symbol.dispose]();
   }
-  const output = products.reduce((sum, { groups, channels, pixels }) => sum + groups * channels * pixels, 0);
-  const { tiling: chosen, reason } = chooseTiling(target, at(products, 0));
+  const output = call.outputs.reduce((sum, shape) => sum + sizeOf(shape), 0);
+  const takesWinograd = keyOf(call.products(target)) !== keyOf(direct);
+  const { tiling, reason } = chooseTiling(target, at(call.products(target), 0));
   return {
     name,
     networks,
-    operations: products.reduce((sum, p) => sum + 2 * p.groups * p.channels * p.pixels * p.depth, 0),
+    operations: direct.reduce((sum, p) => sum + 2 * p.groups * p.channels * p.pixels * p.depth, 0),
     bytes: 4 * call.inputs.reduce((sum, { shape }) => sum + sizeOf(shape), output),
-    chosen,
+    chosen: takesWinograd ? WINOGRAD : tiling,
     reason,
-    variants: contestants.map(({ tiling, error, rejected, wall, gpu }) => ({ tiling, error, rejected, wall, gpu })),
+    variants: contestants.map(({ name, error, rejected, wall, gpu }) => ({ name, error, rejected, wall, gpu })),
   };
 }
 
@@ -94,11 +103,11 @@ interface Contestant extends Variant {
 }
 
 async function prepare(
-  tiling: Tiling,
+  name: string,
   device: WebGpuDevice,
   { call, values, expected }: { call: Call; values: readonly Float32Array[]; expected: ArrayLike<number> },
 ): Promise<Contestant> {
-  const untimed = { tiling, run: undefined, runs: 0, wall: [], gpu: [] };
+  const untimed = { name, run: undefined, runs: 0, wall: [], gpu: [] };
   let run: PreparedCall | undefined;
   try {
     run = new PreparedCall(device, call, values);

@@ -1,4 +1,3 @@
-import { TILINGS } from '../../src/kernels/webgpu/tiles.ts';
 import { escapeHtml } from '../../src/metrics/evaluation/charts.ts';
 import type { Table } from '../report.ts';
 import { type Results, speedOf } from './results.ts';
@@ -152,7 +151,7 @@ function roofline(runs: readonly Results[]): string {
       x.at(intensity),
       y.at(best.gflops),
       colourOf(run),
-      `${letter(run)}: ${layer.name}, ${best.tiling}: ${best.gflops.toFixed(1)} GFLOP/s`,
+      `${letter(run)}: ${layer.name}, ${best.name}: ${best.gflops.toFixed(1)} GFLOP/s`,
     ),
   );
   const names = { x: 'operations for each byte', y: 'GFLOP/s' };
@@ -194,20 +193,21 @@ function variants(run: Results): string {
   const speeds = run.layers.map((layer) =>
     layer.variants.flatMap((variant) => {
       const speed = speedOf(layer, variant, run);
-      return speed ? [{ tiling: variant.tiling, ...speed }] : [];
+      return speed ? [{ name: variant.name, ...speed }] : [];
     }),
   );
+  const names = [...new Set(run.layers.flatMap((layer) => layer.variants.map(({ name }) => name)))];
   const most = Math.max(run.ceilings.gflops, ...speeds.flat().map(({ gflops }) => gflops));
   const at = (gflops: number) => NAMES + (gflops / most) * (WIDTH - RIGHT - NAMES);
   const height = TOP + ROW * run.layers.length + 20;
   const lines = run.layers.map((layer, i) => {
     const y = TOP + ROW * (i + 0.5);
-    const dots = (speeds[i] ?? []).map(({ tiling, gflops, ofCeiling }) =>
+    const dots = (speeds[i] ?? []).map(({ name, gflops, ofCeiling }) =>
       mark(
         at(gflops),
         y,
-        colourOf(TILINGS.indexOf(tiling)),
-        `${layer.name}, ${tiling}: ${gflops.toFixed(1)} GFLOP/s, ${(100 * ofCeiling).toFixed(0)} % of the ceiling`,
+        colourOf(names.indexOf(name)),
+        `${layer.name}, ${name}: ${gflops.toFixed(1)} GFLOP/s, ${(100 * ofCeiling).toFixed(0)} % of the ceiling`,
       ),
     );
     return (
@@ -220,7 +220,7 @@ function variants(run: Results): string {
       `<text x="${round(at(part * most))}" y="${height - 4}" text-anchor="${part === 1 ? 'end' : 'middle'}">${short(Number((part * most).toPrecision(2)))}${part === 1 ? ' GFLOP/s' : ''}</text>`,
   );
   const ceiling = `<path d="M${round(at(run.ceilings.gflops))} ${TOP - 4}V${height - 16}" stroke="#888" stroke-dasharray="4 3"/>`;
-  return svg(height, lines.join('') + scale.join('') + ceiling + legend(TILINGS));
+  return svg(height, lines.join('') + scale.join('') + ceiling + legend(names));
 }
 
 function round(value: number): number {

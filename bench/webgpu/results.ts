@@ -1,4 +1,3 @@
-import type { Tiling } from '../../src/kernels/webgpu/tiles.ts';
 import type { Ceilings } from './ceilings.ts';
 
 /* The file that people trade: `results.schema.json` says what is in it. */
@@ -46,16 +45,19 @@ export interface LayerResult {
   readonly name: string;
   /** How often each network has it. */
   readonly networks: Readonly<Record<string, number>>;
+  /** Of the plain sums. */
   readonly operations: number;
   /** Operands and result, each once. */
   readonly bytes: number;
-  readonly chosen: Tiling;
+  /** The variant that the library takes. */
+  readonly chosen: string;
   readonly reason: string;
   readonly variants: readonly Variant[];
 }
 
 export interface Variant {
-  readonly tiling: Tiling;
+  /** A tiling, or an algorithm that is not the plain sum. */
+  readonly name: string;
   /** Relative L2 distance to the TypeScript kernels; null where it failed. */
   readonly error: number | null;
   /** Why it was not timed; null where it was. */

@@ -31,10 +31,10 @@ export function conditionsOf({ host, adapter, ceilings, library }: Results, roun
 /** Every variant of every layer; what the library would choose has a star. */
 export function layersTable(results: Results): Table {
   return {
-    title: 'Convolutions, each with every tiling',
+    title: 'Convolutions, each in every variant',
     columns: [
       text('layer'),
-      text('tiling'),
+      text('variant'),
       numeric('error'),
       numeric('min, ms'),
       numeric('median, ms'),
@@ -51,8 +51,8 @@ export function layersTable(results: Results): Table {
 }
 
 function row(layer: LayerResult, variant: Variant, results: Results): string[] {
-  const { tiling, error, rejected } = variant;
-  const names = [layer.name, `${tiling}${tiling === layer.chosen ? ' *' : ''}`, error?.toExponential(1) ?? '–'];
+  const { name, error, rejected } = variant;
+  const names = [layer.name, `${name}${name === layer.chosen ? ' *' : ''}`, error?.toExponential(1) ?? '–'];
   const speed = speedOf(layer, variant, results);
   if (!speed) return [...names, `rejected: ${rejected}`];
   const { min, median, spread }: Summary = summarise(speed.clock === 'gpu' ? variant.gpu : variant.wall);
@@ -74,7 +74,7 @@ function row(layer: LayerResult, variant: Variant, results: Results): string[] {
 export function bestOf(layer: LayerResult, results: Results) {
   const timed = layer.variants.flatMap((variant) => {
     const speed = speedOf(layer, variant, results);
-    return speed ? [{ tiling: variant.tiling, ...speed }] : [];
+    return speed ? [{ name: variant.name, ...speed }] : [];
   });
   return timed.sort((a, b) => a.milliseconds - b.milliseconds)[0];
 }
@@ -101,7 +101,7 @@ export function networkTimes(results: Results): NetworkTimes[] {
       network,
       best: sum((layer) => bestOf(layer, results)?.milliseconds),
       chosen: sum((layer) => {
-        const variant = layer.variants.find(({ tiling }) => tiling === layer.chosen);
+        const variant = layer.variants.find(({ name }) => name === layer.chosen);
         return variant && speedOf(layer, variant, results)?.milliseconds;
       }),
       floor: sum((layer) => floorOf(layer, ceilings)),

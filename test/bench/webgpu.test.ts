@@ -18,9 +18,9 @@ const layer: LayerResult = {
   chosen: 'register',
   reason: 'asked for',
   variants: [
-    { tiling: 'register', error: 1e-7, rejected: null, wall: [12, 11, 13], gpu: [10.5, 10, 12] },
-    { tiling: 'subgroup', error: 1e-7, rejected: null, wall: [6], gpu: [5] },
-    { tiling: 'workgroup-32x32', error: 0.5, rejected: 'its error is too large', wall: [], gpu: [] },
+    { name: 'register', error: 1e-7, rejected: null, wall: [12, 11, 13], gpu: [10.5, 10, 12] },
+    { name: 'subgroup', error: 1e-7, rejected: null, wall: [6], gpu: [5] },
+    { name: 'workgroup-32x32', error: 0.5, rejected: 'its error is too large', wall: [], gpu: [] },
   ],
 };
 const results: Results = {
@@ -80,7 +80,7 @@ describe('what speed a variant has', () => {
 
   it('is none where it was rejected; the best is of the others', () => {
     expect(rejected && speedOf(layer, rejected, results)).toBeUndefined();
-    expect(bestOf(layer, results)).toMatchObject({ tiling: 'subgroup', milliseconds: 5 });
+    expect(bestOf(layer, results)).toMatchObject({ name: 'subgroup', milliseconds: 5 });
   });
 
   it('adds up to networks, as often as they have a layer', () => {
@@ -93,7 +93,7 @@ describe('what speed a variant has', () => {
 
   it('is a row for each variant', () => {
     const { columns, rows } = layersTable(results);
-    expect(rows.map(([, tiling]) => tiling)).toEqual(['register *', 'subgroup', 'workgroup-32x32']);
+    expect(rows.map(([, name]) => name)).toEqual(['register *', 'subgroup', 'workgroup-32x32']);
     expect(rows[0]).toHaveLength(columns.length);
     expect(rows[2]?.at(-1)).toBe('rejected: its error is too large');
   });

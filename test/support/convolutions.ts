@@ -36,6 +36,24 @@ export const convolutions = fc
 
 export type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
 
+/** Those that the algorithm of Winograd can do. */
+export const winograd = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  groups: fc.constant(1),
+  channels: fc.oneof(fc.constantFrom(4, 8, 12), fc.constantFrom(64, 100)),
+  out: fc.constantFrom(4, 8, 12, 20),
+  size: pairOf(3, 14),
+  kernel: fc.constant<[number, number]>([3, 3]),
+  stride: fc.constant<[number, number]>([1, 1]),
+  padding: pairOf(0, 4),
+  dilation: fc.constant<[number, number]>([1, 1]),
+  bias: fc.boolean(),
+  residual: fc.boolean(),
+  relu: fc.boolean(),
+  constant: fc.boolean(),
+  algorithm: fc.constant<'winograd'>('winograd'),
+});
+
 /** A convolution and its gradients; that of the input the second time, with what was packed the first time. */
 export async function convolve(device: Device, c: Convolution, values = wave) {
   using scope = new Scope();

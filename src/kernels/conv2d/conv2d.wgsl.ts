@@ -35,7 +35,7 @@ export function convolutionWgsl(tiles: Tiles, vectors: Vectors): string {
   const { sharing, channels, pixels, down, across } = tiles;
   return `${ADDRESSES}
 ${loads(vectors.rows)}
-${store(vectors.columns)}
+${storeWgsl(vectors.columns)}
 ${sharing === 'workgroup' ? workgroupMemory(tiles) : ''}
 var<private> sums: array<vec4f, ${(channels / 4) * pixels}>;
 
@@ -141,8 +141,11 @@ ${
   return load('source') + load('w');
 }
 
-/** `store`: up to four sums of channels of a pixel, all of a vector or those before `left`. */
-function store(vectors: boolean): string {
+/**
+ * `store`: up to four sums of channels of a pixel, all of a vector or those before `left`. It needs the buffers bias, residual
+ * and y, and the uniforms channels, has_bias, has_residual and relu.
+ */
+export function storeWgsl(vectors: boolean): string {
   const [type, bool] = vectors ? ['vec4f', 'vec4<bool>'] : ['f32', 'bool'];
   return `
 fn finish(sum: ${type}, to: u32, at: u32) {
@@ -285,7 +288,7 @@ export const DEPTHWISE_PIXELS = 4;
 export function depthwiseWgsl(vectors: boolean): string {
   const [width, type] = vectors ? [4, 'vec4f'] : [1, 'f32'];
   return `${ADDRESSES}
-${store(vectors)}
+${storeWgsl(vectors)}
 ${linearMain(
   'u.tiles',
   `  let blocks = u.channels / ${width}u;

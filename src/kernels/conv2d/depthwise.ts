@@ -1,15 +1,15 @@
 import type { Engine } from '../cpu/wasm/call.ts';
-import type { GatherConvolution } from './geometry.ts';
+import type { GatherShape } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
 import { eachPhase, placePhase, placeWeight } from './source.ts';
 
 /** Whether each channel is a group of its own. */
-export function isDepthwise({ rows, columns }: Pick<GatherConvolution, 'rows' | 'columns'>): boolean {
+export function isDepthwise({ rows, columns }: Pick<GatherShape, 'rows' | 'columns'>): boolean {
   return rows === 1 && columns === 1;
 }
 
 /** Depthwise convolutions and input gradients, see depthwise.as.ts: weights are read as they lie, [tap][channel]. */
-export function depthwiseWasm(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
+export function depthwiseWasm(conv: GatherShape, operands: GatherOperands, engine: Engine): void {
   const { batch, groups } = conv;
   const { weight, bias, residual, relu } = operands;
   for (const pair of eachPhase(conv, 1, operands.source, engine)) {

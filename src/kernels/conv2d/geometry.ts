@@ -3,6 +3,10 @@ import type { TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, type Shape } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
 
+/** Sums of products, or minimal filtering (see winograd.ts) where it can be had. */
+export const ALGORITHMS = ['direct', 'winograd'] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
+
 /** How the window of a convolution moves over its input. */
 export interface ConvGeometry {
   readonly stride: Pair;
@@ -53,7 +57,7 @@ export function dims(shape: Shape): [number, number, number, number] {
  * change places, and `at` is (p + padding - t*dilation) / stride, where that is a whole number.
  * Positions outside the source count as 0.
  */
-export interface GatherConvolution {
+export interface GatherShape {
   readonly transposed: boolean;
   readonly batch: number;
   readonly source: Pair;
@@ -67,6 +71,10 @@ export interface GatherConvolution {
   readonly rows: number;
   /** Result channels of a group. */
   readonly columns: number;
+}
+
+/** With a weight in the layout of the TypeScript kernels. */
+export interface GatherConvolution extends GatherShape {
   /** w[t, r, c] of group g is at t*tapStride + (g*rowOffset + r)*rowStride + g*columnOffset + c. */
   readonly tapStride: number;
   readonly rowStride: number;

@@ -6,6 +6,7 @@ import { type Pair, pair } from '../core/pair.ts';
 import type { Device } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import {
+  type Algorithm,
   type ConvGeometry,
   convShape,
   dims,
@@ -14,7 +15,7 @@ import {
   type WeightGradientShape,
 } from './geometry.ts';
 import { gatherConvolution, weightGradient } from './host.ts';
-import { type Algorithm, gatherConvolutionWasm } from './wasm.ts';
+import { gatherConvolutionWasm } from './wasm.ts';
 import { weightGradientWasm } from './weight-gradient.ts';
 import { gatherConvolutionWgsl, weightGradientProgram } from './wgsl.ts';
 
@@ -50,7 +51,7 @@ export interface Conv2dAttributes extends ConvGeometry {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation: 'none' | 'relu';
-  /** How WebAssembly computes it; by the sizes and the precision when left out. Tests ask for either. */
+  /** How it is computed, but by the TypeScript kernels; by device and sizes when left out. Tests ask for either. */
   readonly algorithm?: Algorithm;
 }
 
@@ -103,7 +104,7 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     const { x, weight } = operands(inputs, attributes);
     const { bias, residual, activation } = attributes;
     const conv = forwardGather(x, weight, y, attributes);
-    return gatherConvolutionWgsl(conv, { bias, residual, relu: activation === 'relu' }, target);
+    return gatherConvolutionWgsl(conv, { bias, residual, relu: activation === 'relu' }, target, attributes.algorithm);
   },
 };
 
@@ -156,7 +157,7 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes, target }) {
     if (!cotangent || !weight || !dx) return [];
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
-    return gatherConvolutionWgsl(conv, { bias: false, residual: false, relu: false }, target);
+    return gatherConvolutionWgsl(conv, { bias: false, residual: false, relu: false }, target, attributes.algorithm);
   },
 };
 

@@ -1,6 +1,6 @@
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 
-/** What a `GatherConvolution` works on; source, result and residual are channels-last. */
+/** What a `GatherShape` works on; source, result and residual are channels-last. */
 export interface GatherOperands {
   readonly source: WasmOperand;
   readonly weight: WasmOperand;

@@ -1,4 +1,4 @@
-import type { GatherConvolution } from './geometry.ts';
+import type { GatherShape } from './geometry.ts';
 
 /**
  * Target positions along one axis whose windows have the same taps, at the same distance from where they start.
@@ -26,7 +26,7 @@ export interface Taps {
  * A convolution's positions have one phase: each window starts `stride` behind the one before. In the input gradient,
  * (p + padding - t*dilation) / stride is whole for a part of the taps, and for the same ones every `stride` positions.
  */
-export function phases(conv: GatherConvolution, axis: 0 | 1): Phase[] {
+export function phases(conv: GatherShape, axis: 0 | 1): Phase[] {
   const [target, size, stride, padding, dilation] = [
     conv.target[axis],
     conv.kernel[axis],

@@ -3,7 +3,7 @@ import { at } from '../../tensor/shape.ts';
 import type { WasmOperand } from '../cpu/wasm/call.ts';
 import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
 import { panelBytes, panelsOf } from '../matmul/gemm.ts';
-import { dims, type GatherConvolution } from './geometry.ts';
+import { dims, type GatherShape } from './geometry.ts';
 import { type Phase, phases, reach } from './phases.ts';
 
 /** The source with as many zeros around it as the windows reach beyond it: [group][n][height][width][channel of the group]. */
@@ -28,14 +28,14 @@ export interface PhasePair {
  * The phases of a convolution over its padded source.
  * @param parts groups that are laid apart, or 1 where all channels stay beside each other
  */
-export function eachPhase(conv: GatherConvolution, parts: number, source: WasmOperand, engine: Engine): PhasePair[] {
+export function eachPhase(conv: GatherShape, parts: number, source: WasmOperand, engine: Engine): PhasePair[] {
   const [vertical, horizontal] = [phases(conv, 0), phases(conv, 1)];
   const padded = padSource(conv, vertical, horizontal, parts, source, engine);
   return vertical.flatMap((down) => horizontal.map((across) => ({ down, across, padded })));
 }
 
 function padSource(
-  conv: GatherConvolution,
+  conv: GatherShape,
   vertical: readonly Phase[],
   horizontal: readonly Phase[],
   parts: number,
@@ -60,7 +60,7 @@ function padSource(
 }
 
 /** Where the windows of a phase read, where their taps lie and where their sums go: distances in bytes. */
-export function placePhase({ batch, groups, columns, target }: GatherConvolution, { down, across, padded }: PhasePair) {
+export function placePhase({ batch, groups, columns, target }: GatherShape, { down, across, padded }: PhasePair) {
   const { height, width, pixel, top, left } = padded;
   const firstTap = (top + down.taps.offset) * width + left + across.taps.offset;
   const channels = FLOAT * groups * columns;
@@ -89,7 +89,7 @@ export function placePhase({ batch, groups, columns, target }: GatherConvolution
 
 /** Where the first weight of a phase lies, and how far apart taps, rows, columns and groups are, in bytes. */
 export function placeWeight(
-  { groups, transposed }: GatherConvolution,
+  { groups, transposed }: GatherShape,
   { down, across }: Pick<PhasePair, 'down' | 'across'>,
   { shape, strides, offset }: TensorSpec,
 ) {
@@ -110,7 +110,7 @@ export function placeWeight(
  * [group][panel][row][tap][8] where the taps of a row are read together.
  */
 export function packWeight(
-  conv: GatherConvolution,
+  conv: GatherShape,
   pair: Pick<PhasePair, 'down' | 'across'>,
   weight: WasmOperand,
   { run, workspace }: Engine,

@@ -1,16 +1,14 @@
 import type { Engine } from '../cpu/wasm/call.ts';
 import { runGemm } from '../matmul/gemm.ts';
 import { depthwiseWasm, isDepthwise } from './depthwise.ts';
-import type { GatherConvolution } from './geometry.ts';
+import type { Algorithm, GatherShape } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
 import { eachPhase, packWeight, placePhase } from './source.ts';
 import { isWinograd, winogradWasm, winogradWins } from './winograd.ts';
 
-export type Algorithm = 'direct' | 'winograd';
-
 /** See `GatherConvolution`; source, result and residual are channels-last. */
 export function gatherConvolutionWasm(
-  conv: GatherConvolution,
+  conv: GatherShape,
   operands: GatherOperands,
   engine: Engine,
   algorithm: Algorithm = !engine.exact && isWinograd(conv) && winogradWins(conv) ? 'winograd' : 'direct',
@@ -21,7 +19,7 @@ export function gatherConvolutionWasm(
 }
 
 /** Each group's part of the source is laid apart, so that taps beside each other read values that follow each other. */
-function convolveDirectly(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
+function convolveDirectly(conv: GatherShape, operands: GatherOperands, engine: Engine): void {
   const { groups, rows, columns } = conv;
   const { bias, relu } = operands;
   for (const pair of eachPhase(conv, groups, operands.source, engine)) {

@@ -225,8 +225,7 @@ function depthwiseGradient(
   engine: Engine,
 ): void {
   const { groups } = geometry;
-  const unused = { tapStride: 0, rowStride: 0, rowOffset: 0, columnOffset: 0 };
-  const conv = { ...geometry, ...unused, transposed: false, batch, source: size, target, kernel, rows: 1, columns: 1 };
+  const conv = { ...geometry, transposed: false, batch, source: size, target, kernel, rows: 1, columns: 1 };
   const [pair] = eachPhase(conv, 1, x, engine);
   if (!pair) return;
   const window = placePhase(conv, pair);

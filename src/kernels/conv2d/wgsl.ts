@@ -1,11 +1,23 @@
+import { at } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
-import { linearGrid, type Uniform, type WgslProgram, workgroupGrid } from '../webgpu/program.ts';
+import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, workgroupGrid } from '../webgpu/program.ts';
 import { chooseTiling, countTiles, type ProductSize, type ShaderTarget, tilesOf } from '../webgpu/tiles.ts';
 import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
-import type { ConvGeometry, GatherConvolution, WeightGradientShape } from './geometry.ts';
+import type { Algorithm, ConvGeometry, GatherShape, WeightGradientShape } from './geometry.ts';
 import { type Phase, phases } from './phases.ts';
 import { weightGradientWgsl } from './weight-gradient.wgsl.ts';
+import {
+  chooseAlgorithm,
+  inputProgram,
+  MATRICES,
+  outputProgram,
+  weightsProgram,
+  winogradTiles,
+} from './winograd.wgsl.ts';
+
+/** Bytes of a number. */
+const FLOAT = 4;
 
 /** What follows the sums: inputs of the op behind the source and the weight. */
 interface Epilogue {
@@ -20,12 +32,15 @@ interface PhasePair {
   readonly across: Phase;
 }
 
-/** The programs of a `GatherConvolution`, one for each phase. */
+/** The programs of a `GatherShape`, one for each phase. */
 export function gatherConvolutionWgsl(
-  conv: GatherConvolution,
+  conv: GatherShape,
   epilogue: Epilogue,
   target: ShaderTarget,
+  algorithm?: Algorithm,
 ): WgslProgram[] {
+  const asked = algorithm ? { ...target, algorithm } : target;
+  if (chooseAlgorithm(asked, conv) === 'winograd') return winogradPrograms(conv, epilogue, target);
   const program = isDepthwise(conv) ? depthwiseProgram : productProgram;
   return phases(conv, 0).flatMap((down) =>
     phases(conv, 1).map((across) => program(conv, { down, across }, epilogue, target)),
@@ -33,10 +48,11 @@ export function gatherConvolutionWgsl(
 }
 
 function productProgram(
-  conv: GatherConvolution,
+  conv: GatherShape,
   pair: PhasePair,
   epilogue: Epilogue,
   target: ShaderTarget,
+  operands: Partial<Operands> = {},
 ): WgslProgram {
   const { transposed, groups, rows, columns, kernel } = conv;
   const depth = rows * pair.down.taps.count * pair.across.taps.count;
@@ -52,7 +68,7 @@ function productProgram(
     key: `conv2d/${tiling}/rows${unit}/columns${vectors.columns ? 4 : 1}`,
     code: () => convolutionWgsl(tiles, vectors),
     ...(tiles.sharing === 'subgroup' && { extensions: ['subgroups'] }),
-    bindings: bindings(epilogue, vectors),
+    bindings: bindings(epilogue, vectors, operands),
     uniforms: [
       ['tiles', 'u32', counts.tiles],
       ['pixel_tiles', 'u32', counts.pixelTiles],
@@ -70,7 +86,7 @@ function productProgram(
   };
 }
 
-function depthwiseProgram(conv: GatherConvolution, pair: PhasePair, epilogue: Epilogue): WgslProgram {
+function depthwiseProgram(conv: GatherShape, pair: PhasePair, epilogue: Epilogue): WgslProgram {
   const { groups } = conv;
   const vectors = groups % 4 === 0;
   const blocks = vectors ? groups / 4 : groups;
@@ -90,30 +106,59 @@ function depthwiseProgram(conv: GatherConvolution, pair: PhasePair, epilogue: Ep
   };
 }
 
-function countPixels({ batch }: GatherConvolution, { down, across }: PhasePair): number {
+function countPixels({ batch }: GatherShape, { down, across }: PhasePair): number {
   return batch * down.count * across.count;
 }
 
-/** A bias or residual that there is not has the weight in its place, which is not read: one pipeline serves all cases. */
-function bindings({ bias, residual }: Epilogue, vectors: { rows: boolean; columns: boolean }): WgslProgram['bindings'] {
-  const type = (four: boolean) => (four ? 'vec4f' : 'f32');
+/** Where the source, the weight and the result are, if not where the op has them. */
+interface Operands {
+  readonly source: ProgramOperand;
+  readonly w: ProgramOperand;
+  readonly y: ProgramOperand;
+}
+
+function bindings(
+  epilogue: Epilogue,
+  vectors: { rows: boolean; columns: boolean },
+  { source = { input: 0 }, w = { input: 1 }, y }: Partial<Operands> = {},
+): WgslProgram['bindings'] {
+  const type = vectors.rows ? 'vec4f' : 'f32';
   return [
-    { name: 'source', type: type(vectors.rows), operand: { input: 0 } },
-    { name: 'w', type: type(vectors.rows), operand: { input: 1 } },
-    { name: 'bias', type: type(vectors.columns), operand: { input: bias ? 2 : 1 } },
-    { name: 'residual', type: type(vectors.columns), operand: { input: residual ? (bias ? 3 : 2) : 1 } },
-    { name: 'y', type: type(vectors.columns), operand: { output: 0 } },
+    { name: 'source', type, operand: source },
+    { name: 'w', type, operand: w },
+    ...epilogueBindings(epilogue, vectors.columns, w, y),
   ];
 }
 
-function commonUniforms(conv: GatherConvolution, pair: PhasePair, { bias, residual, relu }: Epilogue): Uniform[] {
+/** A bias or residual that there is not has something else in its place, which is not read: one pipeline serves all cases. */
+function epilogueBindings(
+  { bias, residual }: Epilogue,
+  vectors: boolean,
+  unread: ProgramOperand,
+  y: ProgramOperand = { output: 0 },
+): WgslProgram['bindings'] {
+  const type = vectors ? 'vec4f' : 'f32';
   return [
-    ['pixels', 'u32', countPixels(conv, pair)],
-    ['channels', 'u32', conv.groups * conv.columns],
-    ['kernel_w', 'u32', conv.kernel[1]],
+    { name: 'bias', type, operand: bias ? { input: 2 } : unread },
+    { name: 'residual', type, operand: residual ? { input: bias ? 3 : 2 } : unread },
+    { name: 'y', type, operand: y },
+  ];
+}
+
+function epilogueUniforms(channels: number, { bias, residual, relu }: Epilogue): Uniform[] {
+  return [
+    ['channels', 'u32', channels],
     ['has_bias', 'u32', Number(bias)],
     ['has_residual', 'u32', Number(residual)],
     ['relu', 'u32', Number(relu)],
+  ];
+}
+
+function commonUniforms(conv: GatherShape, pair: PhasePair, epilogue: Epilogue): Uniform[] {
+  return [
+    ['pixels', 'u32', countPixels(conv, pair)],
+    ['kernel_w', 'u32', conv.kernel[1]],
+    ...epilogueUniforms(conv.groups * conv.columns, epilogue),
     ...axisUniforms('h', pair.down, conv.source[0], conv.target[0]),
     ...axisUniforms('w', pair.across, conv.source[1], conv.target[1]),
   ];
@@ -137,6 +182,44 @@ function axisUniforms(
     [`tap_step_${axis}`, 'i32', taps.tapStep],
     [`offset_${axis}`, 'i32', taps.offset],
     [`offset_step_${axis}`, 'u32', taps.offsetStep],
+  ];
+}
+
+/** See winograd.wgsl.ts. */
+function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTarget): WgslProgram[] {
+  const { rows, columns } = conv;
+  const [down, across] = [at(phases(conv, 0), 0), at(phases(conv, 1), 0)];
+  const tiles = winogradTiles(conv);
+  const scratch = (name: string, channels: number, written: boolean): ProgramOperand => ({
+    scratch: { name, bytes: FLOAT * MATRICES * tiles * channels, written },
+  });
+  // Vectors of rows from a tap to the one beside it.
+  const tap = rows / 4;
+  const weights = weightsProgram(conv, {
+    first: (3 * down.taps.tap + across.taps.tap) * tap,
+    down: 3 * down.taps.tapStep * tap,
+    across: across.taps.tapStep * tap,
+    channel: 9 * tap,
+  });
+  const products: GatherShape = {
+    ...{ transposed: false, batch: 1, groups: MATRICES, rows, columns },
+    ...{ source: [1, tiles], target: [1, tiles], kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] },
+  };
+  const nothing = { bias: false, residual: false, relu: false };
+  const pair = { down: at(phases(products, 0), 0), across: at(phases(products, 1), 0) };
+  const operands = {
+    source: scratch('input', rows, false),
+    w: { packed: { input: 1, bytes: FLOAT * MATRICES * rows * columns, program: weights } },
+    y: scratch('sums', columns, true),
+  };
+  const sums = scratch('sums', columns, false);
+  return [
+    inputProgram(conv, scratch('input', rows, true)),
+    productProgram(products, pair, nothing, target, operands),
+    outputProgram(conv, sums, {
+      bindings: epilogueBindings(epilogue, true, sums),
+      uniforms: epilogueUniforms(columns, epilogue),
+    }),
   ];
 }
 

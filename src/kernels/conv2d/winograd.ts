@@ -1,7 +1,7 @@
 import { type Engine, FLOAT } from '../cpu/wasm/call.ts';
 import { SCRATCH_BYTES } from '../cpu/wasm/kernels.ts';
 import { panelBytes, panelsOf } from '../matmul/gemm.ts';
-import type { GatherConvolution } from './geometry.ts';
+import type { GatherShape } from './geometry.ts';
 import type { GatherOperands } from './operands.ts';
 import { phases } from './phases.ts';
 import { packWeight } from './source.ts';
@@ -25,7 +25,7 @@ const ROOM = SCRATCH_BYTES - 1024;
 const MOST_ROWS = 2048;
 
 /** Whether `winogradWasm` can do this one. */
-export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: GatherConvolution): boolean {
+export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: GatherShape): boolean {
   return (
     groups === 1 &&
     rows % 4 === 0 &&
@@ -35,12 +35,12 @@ export function isWinograd({ groups, rows, columns, kernel, stride, dilation }: 
 }
 
 /** Whether that is worth it: from 16 channels on, where tiles fill the matrices. */
-export function winogradWins({ batch, rows, columns, target }: GatherConvolution): boolean {
+export function winogradWins({ batch, rows, columns, target }: GatherShape): boolean {
   return Math.min(rows, columns) >= 16 && rows <= MOST_ROWS && batch * target[0] * target[1] >= 7 * 7;
 }
 
 /** 3x3 convolutions and input gradients as `winograd.as.ts` describes. */
-export function winogradWasm(conv: GatherConvolution, operands: GatherOperands, engine: Engine): void {
+export function winogradWasm(conv: GatherShape, operands: GatherOperands, engine: Engine): void {
   const { batch, rows, columns, source, target } = conv;
   const { source: x, y, bias, residual, relu } = operands;
   const { run, workspace } = engine;

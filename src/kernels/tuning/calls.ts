@@ -1,4 +1,5 @@
 import { physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Device, Kernel } from '../device.ts';
 import { apply, type OpDefinition } from '../op.ts';
@@ -10,6 +11,7 @@ import { productKey } from './table.ts';
 export interface Call {
   readonly op: string;
   readonly inputs: readonly CallInput[];
+  readonly outputs: readonly Shape[];
   /** Runs the op on tensors like `inputs`. */
   readonly run: (inputs: readonly Tensor[]) => Tensor[];
   /** The matrix products that a tiling is chosen for on a device like this. */
@@ -30,6 +32,7 @@ export function recordCalls(work: (device: Device) => void): Call[] {
     calls.push({
       op: kernel.name,
       inputs: inputs.map(({ storage, ...spec }) => ({ ...spec, constant: storage.constant })),
+      outputs: outputs.map(({ shape }) => shape),
       run: (tensors) => apply(kernel, tensors, attributes),
       products: (target) => {
         const products: ProductSize[] = [];

@@ -1,4 +1,5 @@
-import { DeviceError, messageOf } from '../../errors.ts';
+import { DeviceError, messageOf, UsageError } from '../../errors.ts';
+import { ALGORITHMS, type Algorithm } from '../conv2d/geometry.ts';
 import { measuredOn, type TuningTable } from '../tuning/table.ts';
 import { findUserTable } from '../tuning/user-table.ts';
 import { WebGpuDevice } from './device.ts';
@@ -98,6 +99,12 @@ export function outrunsTypeScript({ info }: GPUAdapter): boolean {
   return /llvmpipe|lavapipe/i.test(`${info.device} ${info.description}`);
 }
 
+function requireAlgorithm(name: string): Algorithm {
+  const algorithm = ALGORITHMS.find((known) => known === name);
+  if (!algorithm) throw new UsageError(`algorithm "${name}" is unknown; use ${ALGORITHMS.join(' or ')}`);
+  return algorithm;
+}
+
 /** What can be chosen about a WebGPU device. */
 export interface WebGpuDeviceOptions {
   /**
@@ -105,6 +112,11 @@ export interface WebGpuDeviceOptions {
    * variable FMGCAM_TILES says.
    */
   readonly tiles?: Tiling;
+  /**
+   * How 3x3 convolutions are computed, see `ALGORITHMS`: by adapter and sizes when left out, or as the variable
+   * FMGCAM_ALGORITHM says.
+   */
+  readonly algorithm?: Algorithm;
   /**
    * What `fmgcam tune` measured on this adapter, see `parseTable`. In Node, the table in the user's cache folder when left
    * out; null for none.
@@ -118,7 +130,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -135,8 +147,13 @@ export async function openAdapter(
     const { info } = adapter;
     const table = tuning === undefined ? await findUserTable(info) : tuning;
     const facts = { ...deviceFacts(gpu, info), ...measuredOn(info, table ?? undefined) };
-    const wanted = tiles ?? globalThis.process?.env.FMGCAM_TILES;
-    const target = wanted === undefined ? facts : { ...facts, tiling: requireTiling(wanted, facts) };
+    const env = globalThis.process?.env ?? {};
+    const wanted = { tiles: tiles ?? env.FMGCAM_TILES, algorithm: algorithm ?? env.FMGCAM_ALGORITHM };
+    const target = {
+      ...facts,
+      tiling: wanted.tiles === undefined ? undefined : requireTiling(wanted.tiles, facts),
+      algorithm: wanted.algorithm === undefined ? undefined : requireAlgorithm(wanted.algorithm),
+    };
     return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
   } catch (error) {
     gpu.destroy();

@@ -1,11 +1,18 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import type { DType } from '../../tensor/layout.ts';
-import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
+import type { Block, HostData, MemoryReport, Storage } from '../../tensor/memory.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Device, Kernel, Operand } from '../device.ts';
 import { BUFFER_USAGE, BufferPool, GpuBlock } from './gpu-memory.ts';
 import { Pipelines } from './pipelines.ts';
-import { MOST_UNIFORMS, type Uniform, type WgslProgram } from './program.ts';
+import {
+  MOST_UNIFORMS,
+  type Packed,
+  type ProgramOperand,
+  type Scratch,
+  type Uniform,
+  type WgslProgram,
+} from './program.ts';
 import type { Settle } from './settle.ts';
 import type { ShaderTarget } from './tiles.ts';
 
@@ -149,9 +156,40 @@ export class WebGpuDevice implements Device {
     attributes: Attributes,
   ): void {
     const { target } = this;
-    for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
-      this.#dispatch(program, inputs, outputs);
+    const scratch = new Map<string, GpuBlock>();
+    const block = (operand: ProgramOperand): GpuBlock => {
+      if ('input' in operand) return gpuBlock(at(inputs, operand.input).storage.block);
+      if ('output' in operand) return gpuBlock(at(outputs, operand.output).storage.block);
+      if ('packed' in operand) return this.#packed(operand.packed, at(inputs, operand.packed.input).storage, scratch);
+      return this.#scratch(operand.scratch, scratch);
+    };
+    try {
+      for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
+        const blocks = program.bindings.map(({ operand }) => block(operand));
+        this.#record(program, blocks, program.workgroups);
+      }
+    } finally {
+      for (const block of scratch.values()) this.release(block);
     }
+  }
+
+  /** The memory of this name for the call that `scratch` belongs to. */
+  #scratch({ name, bytes }: Pick<Scratch, 'name' | 'bytes'>, scratch: Map<string, GpuBlock>): GpuBlock {
+    const block = scratch.get(name) ?? this.#pool.allocate(bytes);
+    scratch.set(name, block);
+    return block;
+  }
+
+  #packed({ bytes, program }: Packed, storage: Storage, scratch: Map<string, GpuBlock>): GpuBlock {
+    const key = `${program.key} ${program.uniforms.map(([, , value]) => value)}`;
+    const pack = (to: GpuBlock) => this.#record(program, [gpuBlock(storage.block), to], program.workgroups);
+    if (storage.constant) {
+      return gpuBlock(storage.copyAs(key, bytes, (copy) => pack(gpuBlock(copy.block))).block);
+    }
+    const made = scratch.has(key);
+    const block = this.#scratch({ name: key, bytes }, scratch);
+    if (!made) pack(block);
+    return block;
   }
 
   /**
@@ -212,13 +250,6 @@ export class WebGpuDevice implements Device {
 
   #check(): void {
     if (this.#fault) throw this.#fault;
-  }
-
-  #dispatch(program: WgslProgram, inputs: readonly Operand[], outputs: readonly Operand[]): void {
-    const blocks = program.bindings.map(({ operand }) =>
-      gpuBlock(('input' in operand ? at(inputs, operand.input) : at(outputs, operand.output)).storage.block),
-    );
-    this.#record(program, blocks, program.workgroups);
   }
 
   #record(program: WgslProgram, blocks: readonly GpuBlock[], workgroups: WgslProgram['workgroups']): void {

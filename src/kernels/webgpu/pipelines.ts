@@ -1,4 +1,4 @@
-import { type Binding, MOST_UNIFORMS, type WgslProgram } from './program.ts';
+import { type Binding, isWritten, MOST_UNIFORMS, type WgslProgram } from './program.ts';
 
 /** GPUShaderStage of the WebGPU specification; Node has no such global. */
 const COMPUTE = 0x4;
@@ -69,7 +69,7 @@ export class Pipelines {
   }
 
   #layout(bindings: readonly Binding[]): GPUBindGroupLayout {
-    const types = bindings.map(({ operand }) => ('input' in operand ? 'read-only-storage' : 'storage'));
+    const types = bindings.map(({ operand }) => (isWritten(operand) ? 'storage' : 'read-only-storage'));
     const key = types.join();
     const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } }) as const);
     const layout = this.#layouts.get(key) ?? this.#gpu.createBindGroupLayout({ label: key, entries });
@@ -83,7 +83,7 @@ function declarations({ extensions = [], bindings, uniforms }: WgslProgram): str
   const enabled = extensions.map((name) => `enable ${name};`);
   const storage = bindings.map(
     ({ name, type, operand }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${'input' in operand ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
+      `@group(0) @binding(${i}) var<storage, ${isWritten(operand) ? 'read_write' : 'read'}> ${name}: array<${type}>;`,
   );
   const head = [...enabled, ...storage].join('\n');
   if (uniforms.length === 0) return head;

@@ -26,7 +26,35 @@ export interface Binding {
   readonly name: string;
   /** The element type in WGSL, `f32` or `vec4f` for example. */
   readonly type: string;
-  readonly operand: { readonly input: number } | { readonly output: number };
+  readonly operand: ProgramOperand;
+}
+
+/** What a program reads or writes: an input of the op or its result, or what other programs of the same call left for it. */
+export type ProgramOperand =
+  | { readonly input: number }
+  | { readonly output: number }
+  | { readonly scratch: Scratch }
+  | { readonly packed: Packed };
+
+/** Memory that the programs of one call share: it is given back behind the last of them. Equal names are the same memory. */
+export interface Scratch {
+  readonly name: string;
+  readonly bytes: number;
+  /** Whether this program writes it. */
+  readonly written: boolean;
+}
+
+/** An input in another layout. That of a constant is made once, and kept beside it. */
+export interface Packed {
+  readonly input: number;
+  readonly bytes: number;
+  /** Makes it: of its input 0, the input above, its output 0. */
+  readonly program: WgslProgram;
+}
+
+/** Whether a shader may write an operand. */
+export function isWritten(operand: ProgramOperand): boolean {
+  return 'output' in operand || ('scratch' in operand && operand.scratch.written);
 }
 
 /** Threads of a workgroup of the one-dimensional kernels. */

@@ -1,4 +1,5 @@
 import { DeviceError, UsageError } from '../../errors.ts';
+import type { Algorithm } from '../conv2d/geometry.ts';
 import type { DeviceFacts } from './facts.ts';
 
 /** How a workgroup computes a tile of a matrix product: channels down, pixels across. */
@@ -41,6 +42,8 @@ export interface Choice {
 export interface ShaderTarget extends DeviceFacts {
   /** The tiling of every product, where one is asked for. */
   readonly tiling?: Tiling | undefined;
+  /** How every convolution is computed that can be computed so, where that is asked for. */
+  readonly algorithm?: Algorithm | undefined;
   /** What was measured to be the fastest for a product, if that was measured. */
   readonly measured?: ((size: ProductSize) => Choice | undefined) | undefined;
   /** Tilings that were measured to compute something else on this adapter. */

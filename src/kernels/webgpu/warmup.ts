@@ -19,7 +19,12 @@ export async function warmup(
   const programs = new Map<string, WgslProgram>();
   const { target } = device;
   const dry = new DryDevice((kernel, inputs, outputs, attributes) => {
-    for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) programs.set(program.key, program);
+    for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
+      programs.set(program.key, program);
+      for (const { operand } of program.bindings) {
+        if ('packed' in operand) programs.set(operand.packed.program.key, operand.packed.program);
+      }
+    }
   });
   await work(dry);
   await device.compile([...programs.values()], onProgress);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { conv2d, tensor } from '../../../src/kernels/index.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
-import { type Convolution, convolutions, convolve, expectConvolution, pairOf } from '../../support/convolutions.ts';
+import { type Convolution, convolutions, convolve, expectConvolution, winograd } from '../../support/convolutions.ts';
 import { expectClose, wave } from '../../support/numbers.ts';
 import { cutUp, describeBuilds, guardHeaps } from '../../support/wasm-kernels.ts';
 
@@ -17,23 +17,6 @@ guardHeaps();
 /** Relative L2, against sums in double precision. */
 const TOLERANCE = { exact: 1e-6, fast: 1e-5 };
 
-/** Those that the algorithm of Winograd can do. */
-const winograd = fc.record({
-  batch: fc.integer({ min: 1, max: 3 }),
-  groups: fc.constant(1),
-  channels: fc.oneof(fc.constantFrom(4, 8, 12), fc.constantFrom(64, 100)),
-  out: fc.constantFrom(4, 8, 12, 20),
-  size: pairOf(3, 14),
-  kernel: fc.constant<[number, number]>([3, 3]),
-  stride: fc.constant<[number, number]>([1, 1]),
-  padding: pairOf(0, 4),
-  dilation: fc.constant<[number, number]>([1, 1]),
-  bias: fc.boolean(),
-  residual: fc.boolean(),
-  relu: fc.boolean(),
-  constant: fc.boolean(),
-  algorithm: fc.constant<'winograd'>('winograd'),
-});
 describeBuilds('the convolutions', (pair, precision) => {
   /** Bit for bit the same, however the units are shared out. */
   async function runTwice<T>(compute: () => Promise<T>): Promise<T> {

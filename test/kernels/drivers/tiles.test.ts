@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { createDevice, type Device } from '../../../src/kernels/index.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
-import { convolutions, convolve, expectConvolution } from '../../support/convolutions.ts';
+import { convolutions, convolve, expectConvolution, winograd } from '../../support/convolutions.ts';
 import { missing } from '../../support/devices.ts';
 
 /** Relative L2, against sums in double precision. */
@@ -38,11 +38,36 @@ describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
   });
 });
 
+describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
+  let device: Device;
+  const oracle = new CpuDevice({ kernels: 'typescript' });
+  beforeAll(async () => {
+    device = await createDevice('webgpu');
+  });
+  afterAll(() => {
+    expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+    device.destroy();
+    oracle.destroy();
+  });
+
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(winograd, async (c) => {
+        await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
 describe.skipIf(missing)('a WebGPU device', () => {
-  it('takes its tiles from the environment', async () => {
-    vi.stubEnv('FMGCAM_TILES', 'square');
+  it.each([
+    ['FMGCAM_TILES', 'tiles "square" are unknown; use register, subgroup, '],
+    ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct or winograd'],
+  ])('is told what to do by %s', async (name, message) => {
+    vi.stubEnv(name, 'square');
     try {
-      await expect(createDevice('webgpu')).rejects.toThrow('tiles "square" are unknown; use register, subgroup, ');
+      await expect(createDevice('webgpu')).rejects.toThrow(message);
     } finally {
       vi.unstubAllEnvs();
     }
