@@ -7,12 +7,11 @@ import { build } from 'esbuild';
 import { type Browser, chromium, type Page, type Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeImage } from '../../src/image/decode.ts';
-import { ops } from '../../src/kernels/ops.ts';
 import { parseSafetensors } from '../../src/nn/weights/safetensors.ts';
 import { at } from '../../src/tensor/shape.ts';
 import { expectedValues } from '../image/support.ts';
-import { expectClose } from '../support/numbers.ts';
 import { describeShared, shared } from '../support/shared.ts';
+import { CHOICES, expectResults, expectVariants, KERNELS, TOLERANCE } from '../support/smoke-check.ts';
 
 /* The built package, bundled as a page's author would, in a headless Chromium under a strict Content-Security-Policy. */
 
@@ -21,9 +20,6 @@ const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connec
 const PAGE = '<!doctype html><title>smoke</title><script type="module" src="page.js"></script>';
 /** What a worker of the CPU device loads; it lies beside the page's script. */
 const WORKER = fileURLToPath(new URL('../../dist/kernels/cpu/threads/worker-browser.js', import.meta.url));
-/** Probabilities, maps and (relative L2) results of kernels. */
-const TOLERANCE = 1e-4;
-
 const WASM = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm');
 
 const { images } = expectedValues<{ images: { title: string; file: string; pixels: string }[] }>('decode.json');
@@ -122,14 +118,14 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
     const webgpu = await page.evaluate(() => checks.runKernels('webgpu'));
     const cpu = await page.evaluate(() => checks.runKernels('cpu'));
     expect(Object.keys(webgpu.results)).toEqual(Object.keys(cpu.results));
-    for (const [name, expected] of Object.entries(cpu.results)) {
-      for (const [i, values] of expected.entries()) {
-        expectClose(webgpu.results[name]?.[i] ?? [], values, TOLERANCE, `${name}, result ${i}`);
-      }
-    }
-    const { length } = Object.values(ops).filter((op) => 'webgpu' in op);
-    // The kernel of `copy` also runs on its own, to arrange the inputs of other ops.
-    expect([webgpu.kernels, cpu.kernels]).toEqual([length + 1, length + 1]);
+    expectResults(webgpu.results, cpu.results);
+    expect([webgpu.kernels, cpu.kernels]).toEqual([KERNELS, KERNELS]);
+  });
+
+  it('computes the same with every variant of the kernels', async () => {
+    const variants = await page.evaluate((choices) => checks.runVariants(choices), CHOICES);
+    const cpu = await page.evaluate(() => checks.runKernels('cpu'));
+    expectVariants(variants, cpu.results, true);
   });
 
   it('shares the work between threads where memory can be shared, with the same results', async () => {
