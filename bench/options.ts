@@ -12,6 +12,10 @@ export const COMMANDS = {
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
   webgpu: { about: "each convolution with every tiling on this GPU, against the GPU's own ceilings", knows: ['model'] },
+  'webgpu-peers': {
+    about: 'networks and convolutions on this GPU, ours and those of other runtimes on WebGPU',
+    knows: ['model'],
+  },
   compare: {
     about: 'tables and charts of what `webgpu` wrote here and elsewhere: compare A.json B.json ...',
     knows: ['out'],
@@ -45,10 +49,10 @@ export interface Options {
 export const USAGE = [
   'npm run bench -- <what> [--rounds N] [--json FILE] [--markdown]',
   '',
-  ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`),
+  ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`),
   '',
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
-  `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
+  `  --model A,B      peers, webgpu-peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
   '                   webgpu: any of ours (resnet18,resnet50,densenet121)',
   '  --threads A,B    peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
   '  --json FILE      writes every single time into a file; webgpu goes on from what is in it',

@@ -9,7 +9,7 @@ import asc from 'assemblyscript/asc';
 import { build } from 'esbuild';
 
 const bench = fileURLToPath(new URL('./', import.meta.url));
-const WORKERS = ['ours', 'cold', 'kernels', 'memory', 'methods', 'onnxruntime', 'tfjs'];
+const WORKERS = ['ours', 'cold', 'kernels', 'memory', 'methods', 'onnxruntime', 'tfjs', 'webgpu'];
 
 if (!existsSync(`${bench}../dist/index.js`)) {
   console.error('bench: dist/ is missing, and it is the built library that is measured; run "npm run build" first');

@@ -1,4 +1,4 @@
-/* What this project promises of its speed on the CPU, and what it hopes for. */
+/* What this project promises of its speed, and what it hopes for. */
 
 export interface Target {
   readonly bound: 'at most' | 'at least';
@@ -19,6 +19,12 @@ const PEER_TARGETS: readonly { peer: string; networks: string[]; threads: number
   { peer: 'PyTorch', networks: ['resnet50'], threads: [2], target: atMost(0.75, 0.6) },
 ];
 
+/** The same on WebGPU, by lavapipe. */
+const WEBGPU_TARGETS: readonly { peer: string; networks: string[]; target: Target }[] = [
+  { peer: 'tfjs-backend-webgpu', networks: ['resnet50', 'resnet18'], target: atMost(0.25, 0.18) },
+  { peer: 'onnxruntime-node', networks: ['resnet50'], target: atMost(0.3, 0.2) },
+];
+
 export const TARGETS = {
   /** FM-G-CAM with K = 5 at layer4 over the forward pass alone. */
   explanationOverForward: atMost(1.08, 1.03),
@@ -26,6 +32,10 @@ export const TARGETS = {
   methodAtLayer4: atMost(1.1, 1.03),
   /** The same at layer2. */
   methodAtLayer2: atMost(3, 2.5),
+  /** A convolution on lavapipe over TensorFlow.js's. The stretch is that of 3x3; on SwiftShader it is 0.08 and 0.05. */
+  convolutionOverTfjs: atMost(0.25, 0.15),
+  /** Microseconds of the host for a dispatch, with everything cached. */
+  hostPerDispatch: atMost(15, 9),
   /** Images per second of Score-CAM and Ablation-CAM over those of plain batches through the same layers. */
   throughputOfVariants: { bound: 'at least', promised: 0.8, stretch: 0.95 },
   /** The same over the algorithm of the authors' library on PyTorch. */
@@ -46,6 +56,11 @@ export function peerTarget(peer: string, network: string, threads: number): Targ
     (row) => row.peer === peer && row.networks.includes(network) && row.threads.includes(threads),
   );
   return found?.target;
+}
+
+/** What is promised against a peer on WebGPU; undefined where it is measured for information only. */
+export function webgpuTarget(peer: string, network: string): Target | undefined {
+  return WEBGPU_TARGETS.find((row) => row.peer === peer && row.networks.includes(network))?.target;
 }
 
 export function judge(value: number, { bound, promised, stretch }: Target): Verdict {

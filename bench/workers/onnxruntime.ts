@@ -4,7 +4,10 @@ import { INPUT_SHAPE, readInput } from './files.ts';
 import { importPeer, peerVersion } from './peer.ts';
 import { type Loaded, serveActions } from './serve.ts';
 
-/* ONNX Runtime, native (`onnxruntime-node`) or in WebAssembly (`onnxruntime-web`): the first argument says which. */
+/*
+ * ONNX Runtime, native (`onnxruntime-node`) or in WebAssembly (`onnxruntime-web`): the first argument says which. The second is
+ * the execution provider, if it is not the CPU.
+ */
 
 interface OnnxRuntime {
   readonly env: { readonly wasm: { numThreads: number } };
@@ -18,21 +21,21 @@ interface Session {
   run(inputs: Record<string, object>): Promise<Record<string, { readonly data: Float32Array }>>;
 }
 
-const [, , name = 'onnxruntime-web'] = process.argv;
+const [, , name = 'onnxruntime-web', provider] = process.argv;
 
 await serveActions(async ({ onnx, input, threads }: Job): Promise<Loaded> => {
   const { env, Tensor, InferenceSession } = await importPeer<OnnxRuntime>(name);
   const web = name === 'onnxruntime-web';
   if (web) env.wasm.numThreads = threads;
   const session = await InferenceSession.create(readFileSync(onnx), {
-    executionProviders: [web ? 'wasm' : 'cpu'],
+    executionProviders: [provider ?? (web ? 'wasm' : 'cpu')],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
   });
   const x = new Tensor('float32', readInput(input), INPUT_SHAPE);
   return {
-    about: `${name} ${peerVersion(name)}, all graph optimisations`,
+    about: `${name} ${peerVersion(name)}, ${provider ? `${provider}, ` : ''}all graph optimisations`,
     actions: { forward: async () => (await session.run({ x })).y?.data ?? [] },
   };
 });
