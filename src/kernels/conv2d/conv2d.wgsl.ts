@@ -28,7 +28,8 @@ const lines = (count: number, line: (i: number) => string) => upTo(count).map(li
  *   subgroup   the first `lanes` threads of a subgroup load different weights and broadcast them.
  *   workgroup  `depth` vectors of each channel and pixel of the tile lie in workgroup memory at a time.
  *
- * Memory: source and y are channels-last, w[c] is [kh][kw][rows]. Whatever else there is to know is a uniform, so that one
+ * Memory: pixels of source and y, and their groups, lie `source_pixel`, `source_group`, `y_pixel` and `y_group` apart, which makes
+ * them channels-last, or matrices one after the other; w[c] is [kh][kw][rows]. Whatever else there is to know is a uniform, so that one
  * pipeline serves all shapes.
  */
 export function convolutionWgsl(tiles: Tiles, vectors: Vectors): string {
@@ -62,7 +63,8 @@ ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
     let channel = c + i / ${pixels}u * 4u;
     let pixel = p + i % ${pixels}u * ${across}u;
     if (channel < u.columns && pixel < u.pixels) {
-      store(sums[i], target_at(pixel), group * u.columns + channel, u.columns - channel);
+      let to = group * u.y_group + target_at(pixel) * u.y_pixel + channel;
+      store(sums[i], to, group * u.columns + channel, u.columns - channel);
     }
   }
 }`;
@@ -104,7 +106,7 @@ fn source_at(window: Window, ty: u32, tx: u32, group: u32) -> u32 {
   // Negative positions become large ones.
   let y = u32(window.y + i32(ty * u.offset_step_h));
   let x = u32(window.x + i32(tx * u.offset_step_w));
-  let at = ((window.image * u.source_h + y) * u.source_w + x) * u.source_pixel + group * u.depth;
+  let at = ((window.image * u.source_h + y) * u.source_w + x) * u.source_pixel + group * u.source_group;
   return select(OUTSIDE, at, (y < u.source_h) & (x < u.source_w));
 }
 
@@ -142,8 +144,8 @@ ${
 }
 
 /**
- * `store`: up to four sums of channels of a pixel, all of a vector or those before `left`. It needs the buffers bias, residual
- * and y, and the uniforms channels, has_bias, has_residual and relu.
+ * `store`: up to four sums, of a channel and those that follow it, at an address; all of a vector or those before `left`. It
+ * needs the buffers bias, residual and y, and the uniforms has_bias, has_residual and relu.
  */
 export function storeWgsl(vectors: boolean): string {
   const [type, bool] = vectors ? ['vec4f', 'vec4<bool>'] : ['f32', 'bool'];
@@ -156,8 +158,7 @@ fn finish(sum: ${type}, to: u32, at: u32) {
   y[to] = select(value, ${type}(), (value < ${type}()) & ${bool}(u.relu == 1u));
 }
 
-fn store(sum: vec4f, pixel: u32, channel: u32, left: u32) {
-  let to = pixel * u.channels + channel;
+fn store(sum: vec4f, to: u32, channel: u32, left: u32) {
 ${
   vectors
     ? '  finish(sum, to / 4u, channel / 4u);'
@@ -308,7 +309,8 @@ ${lines(
   }
 ${lines(
   DEPTHWISE_PIXELS,
-  (j) => `  if (p + ${j}u < u.pixels) { store(vec4f(sum${j}), target_at(p + ${j}u), block * ${width}u, ${width}u); }`,
+  (j) =>
+    `  if (p + ${j}u < u.pixels) { store(vec4f(sum${j}), target_at(p + ${j}u) * u.channels + block * ${width}u, block * ${width}u, ${width}u); }`,
 )}`,
 )}`;
 }

@@ -52,9 +52,9 @@ function productProgram(
   pair: PhasePair,
   epilogue: Epilogue,
   target: ShaderTarget,
-  operands: Partial<Operands> = {},
+  { groupsApart = false, ...operands }: Partial<Operands> & { readonly groupsApart?: boolean } = {},
 ): WgslProgram {
-  const { transposed, groups, rows, columns, kernel } = conv;
+  const { transposed, groups, rows, columns, kernel, source, batch } = conv;
   const depth = rows * pair.down.taps.count * pair.across.taps.count;
   const size: ProductSize = { groups, channels: columns, pixels: countPixels(conv, pair), depth };
   const { tiling } = chooseTiling(target, size);
@@ -75,7 +75,10 @@ function productProgram(
       ['channel_tiles', 'u32', counts.channelTiles],
       ['sums', 'u32', (tiles.channels / 4) * tiles.pixels],
       ['columns', 'u32', columns],
-      ['source_pixel', 'u32', (groups * rows) / unit],
+      ['source_pixel', 'u32', (groupsApart ? rows : groups * rows) / unit],
+      ['source_group', 'u32', ((groupsApart ? batch * source[0] * source[1] : 1) * rows) / unit],
+      ['y_pixel', 'u32', groupsApart ? columns : groups * columns],
+      ['y_group', 'u32', (groupsApart ? size.pixels : 1) * columns],
       ['depth', 'u32', rows / unit],
       ['w_group', 'u32', transposed ? rows / unit : columns * channel],
       ['w_channel', 'u32', channel],
@@ -98,7 +101,8 @@ function depthwiseProgram(conv: GatherShape, pair: PhasePair, epilogue: Epilogue
     uniforms: [
       ['tiles', 'u32', threads],
       ['source_pixel', 'u32', blocks],
-      ['depth', 'u32', 1],
+      ['source_group', 'u32', 1],
+      ['channels', 'u32', groups],
       ['w_tap', 'u32', blocks],
       ...commonUniforms(conv, pair, epilogue),
     ],
@@ -145,9 +149,8 @@ function epilogueBindings(
   ];
 }
 
-function epilogueUniforms(channels: number, { bias, residual, relu }: Epilogue): Uniform[] {
+function epilogueUniforms({ bias, residual, relu }: Epilogue): Uniform[] {
   return [
-    ['channels', 'u32', channels],
     ['has_bias', 'u32', Number(bias)],
     ['has_residual', 'u32', Number(residual)],
     ['relu', 'u32', Number(relu)],
@@ -158,7 +161,7 @@ function commonUniforms(conv: GatherShape, pair: PhasePair, epilogue: Epilogue):
   return [
     ['pixels', 'u32', countPixels(conv, pair)],
     ['kernel_w', 'u32', conv.kernel[1]],
-    ...epilogueUniforms(conv.groups * conv.columns, epilogue),
+    ...epilogueUniforms(epilogue),
     ...axisUniforms('h', pair.down, conv.source[0], conv.target[0]),
     ...axisUniforms('w', pair.across, conv.source[1], conv.target[1]),
   ];
@@ -185,6 +188,25 @@ function axisUniforms(
   ];
 }
 
+/**
+ * y[p, g, c] = sum over rows r of source[p, g, r] * w[g, c, r]: a 1x1 convolution over an image of one row. With `groupsApart` the
+ * matrices of source and y lie one after the other, [g, p, r] and [g, p, c].
+ */
+export function matricesProgram(
+  { pixels, ...sizes }: Pick<GatherShape, 'groups' | 'rows' | 'columns'> & { readonly pixels: number },
+  target: ShaderTarget,
+  operands: Operands & { readonly groupsApart?: boolean },
+): WgslProgram {
+  const row: Pair = [1, pixels];
+  const once: Pair = [1, 1];
+  const conv: GatherShape = {
+    ...{ transposed: false, batch: 1, ...sizes, source: row, target: row, kernel: once },
+    ...{ stride: once, padding: [0, 0], dilation: once },
+  };
+  const pair = { down: at(phases(conv, 0), 0), across: at(phases(conv, 1), 0) };
+  return productProgram(conv, pair, { bias: false, residual: false, relu: false }, target, operands);
+}
+
 /** See winograd.wgsl.ts. */
 function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTarget): WgslProgram[] {
   const { rows, columns } = conv;
@@ -201,12 +223,7 @@ function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderT
     across: across.taps.tapStep * tap,
     channel: 9 * tap,
   });
-  const products: GatherShape = {
-    ...{ transposed: false, batch: 1, groups: MATRICES, rows, columns },
-    ...{ source: [1, tiles], target: [1, tiles], kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] },
-  };
-  const nothing = { bias: false, residual: false, relu: false };
-  const pair = { down: at(phases(products, 0), 0), across: at(phases(products, 1), 0) };
+  const products = { groups: MATRICES, pixels: tiles, rows, columns };
   const operands = {
     source: scratch('input', rows, false),
     w: { packed: { input: 1, bytes: FLOAT * MATRICES * rows * columns, program: weights } },
@@ -215,10 +232,10 @@ function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderT
   const sums = scratch('sums', columns, false);
   return [
     inputProgram(conv, scratch('input', rows, true)),
-    productProgram(products, pair, nothing, target, operands),
+    matricesProgram(products, target, operands),
     outputProgram(conv, sums, {
       bindings: epilogueBindings(epilogue, true, sums),
-      uniforms: epilogueUniforms(columns, epilogue),
+      uniforms: epilogueUniforms(epilogue),
     }),
   ];
 }

@@ -211,7 +211,8 @@ ${grid(TILE, TILE, (i, j) => `  pixels[${TILE * i + j}] = y${i}_${j};`)}
     let y = place.y + i / ${TILE}u;
     let x = place.x + i % ${TILE}u;
     if ((y < u.target_h) & (x < u.target_w)) {
-      store(pixels[i], (place.image * u.target_h + y) * u.target_w + x, block * 4u, 4u);
+      let pixel = (place.image * u.target_h + y) * u.target_w + x;
+      store(pixels[i], 4u * (pixel * u.blocks + block), 4u * block, 4u);
     }
   }`,
 )}`,

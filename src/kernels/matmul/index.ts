@@ -3,22 +3,21 @@ import { expandLayout, type Layout, type TensorSpec } from '../../tensor/layout.
 import { tidy } from '../../tensor/scope.ts';
 import { at, broadcastShapes, formatShape, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
+import { type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
 import type { HostOperand } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { add } from '../pointwise/index.ts';
 import { reshape, transpose } from '../view/index.ts';
-import { linearGrid, type Uniform, WORKGROUP } from '../webgpu/program.ts';
 import { lastTwo } from './last-two.ts';
-import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
 import { matmulWasm } from './wasm.ts';
+import { matmulProgram, type Shader } from './wgsl.ts';
 
 export interface MatmulAttributes {
-  /** The shader on WebGPU; by the sizes when left out. Tests ask for either. */
-  readonly shader?: 'tile' | 'split';
+  /** The shader on WebGPU; by the sizes when left out. Tests ask for each. */
+  readonly shader?: Shader;
 }
 
-/** y = a b, matrix by matrix over the broadcast batch axes. Any strides will do, so nothing is ever copied. */
+/** y = a b, matrix by matrix over the broadcast batch axes. Any strides will do. */
 export const matmulDefinition: OpDefinition<MatmulAttributes> = {
   name: 'matmul',
 
@@ -38,53 +37,10 @@ export const matmulDefinition: OpDefinition<MatmulAttributes> = {
     return a !== undefined && b !== undefined && y !== undefined && matmulWasm(batchSpace(y, a, b), { y, a, b }, call);
   },
 
-  webgpu({ inputs: [a, b], outputs: [y], attributes: { shader } }) {
-    if (!a || !b || !y) return [];
-    const batch = batchSpace(y, a, b);
-    const [rows, columns] = lastTwo(y.shape);
-    const rowTiles = Math.ceil(rows / TILE);
-    const columnTiles = Math.ceil(columns / TILE);
-    const count = batch.count * rowTiles * columnTiles;
-    const split = shader ? shader === 'split' : gainsFromSplit(rowTiles, b);
-    return [
-      {
-        key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
-        code: () => (split ? splitShader : tileShader)(batch),
-        bindings: [
-          { name: 'a', type: 'f32', operand: { input: 0 } },
-          { name: 'b', type: 'f32', operand: { input: 1 } },
-          { name: 'y', type: 'f32', operand: { output: 0 } },
-        ],
-        uniforms: [
-          ['count', 'u32', count],
-          ...addressingUniforms(batch, OPERANDS),
-          ['rows', 'u32', rows],
-          ['columns', 'u32', columns],
-          ['depth', 'u32', at(b.shape, b.shape.length - 2)],
-          ['row_tiles', 'u32', rowTiles],
-          ['column_tiles', 'u32', columnTiles],
-          ...[y, a, b].flatMap((operand, i) => strideUniforms(at(OPERANDS, i), operand)),
-        ],
-        workgroups: linearGrid(split ? count * WORKGROUP : count),
-      },
-    ];
+  webgpu({ inputs: [a, b], outputs: [y], attributes: { shader }, target }) {
+    return a && b && y ? [matmulProgram(batchSpace(y, a, b), { y, a, b }, target, shader)] : [];
   },
 };
-
-/** Few rows make too few tiles for a GPU; a workgroup for each reads b well where the columns of b are contiguous. */
-function gainsFromSplit(rowTiles: number, b: TensorSpec): boolean {
-  const [depth] = lastTwo(b.shape);
-  const [rowStride] = lastTwo(b.strides);
-  return rowTiles <= 2 && rowStride === 1 && depth >= 4 * WORKGROUP;
-}
-
-function strideUniforms(name: string, { strides }: TensorSpec): Uniform[] {
-  const [rowStride, columnStride] = lastTwo(strides);
-  return [
-    [`${name}_row_stride`, 'u32', rowStride],
-    [`${name}_column_stride`, 'u32', columnStride],
-  ];
-}
 
 function batchShape(a: TensorSpec, b: TensorSpec): number[] {
   return broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));

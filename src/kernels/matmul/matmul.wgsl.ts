@@ -11,7 +11,7 @@ import { linearMain, WORKGROUP } from '../webgpu/program.ts';
  *        the 64 partial sums. For few rows that are long: a classifier's weight is read along k by many threads at once.
  */
 
-export const OPERANDS = ['y', 'a', 'b'];
+export const OPERANDS = ['y', 'a', 'b'] as const;
 
 /** Rows and columns of a tile. */
 export const TILE = 4;

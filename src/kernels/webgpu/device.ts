@@ -180,14 +180,15 @@ export class WebGpuDevice implements Device {
     return block;
   }
 
-  #packed({ bytes, program }: Packed, storage: Storage, scratch: Map<string, GpuBlock>): GpuBlock {
+  #packed({ input, bytes, program }: Packed, storage: Storage, scratch: Map<string, GpuBlock>): GpuBlock {
     const key = `${program.key} ${program.uniforms.map(([, , value]) => value)}`;
     const pack = (to: GpuBlock) => this.#record(program, [gpuBlock(storage.block), to], program.workgroups);
     if (storage.constant) {
       return gpuBlock(storage.copyAs(key, bytes, (copy) => pack(gpuBlock(copy.block))).block);
     }
-    const made = scratch.has(key);
-    const block = this.#scratch({ name: key, bytes }, scratch);
+    const name = `input ${input}, ${key}`;
+    const made = scratch.has(name);
+    const block = this.#scratch({ name, bytes }, scratch);
     if (!made) pack(block);
     return block;
   }

@@ -1,10 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { createDevice, type Device } from '../../../src/kernels/index.ts';
+import { createDevice, type Device, tensor, transpose } from '../../../src/kernels/index.ts';
+import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
+import { applySingle } from '../../../src/kernels/op.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
+import { Scope } from '../../../src/tensor/scope.ts';
+import type { Shape } from '../../../src/tensor/shape.ts';
 import { convolutions, convolve, expectConvolution, winograd } from '../../support/convolutions.ts';
 import { missing } from '../../support/devices.ts';
+import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
 
 /** Relative L2, against sums in double precision. */
 const TOLERANCE = 1e-5;
@@ -34,6 +39,47 @@ describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
         await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
       }),
       { numRuns: 10 },
+    );
+  });
+});
+
+/** Stacks of matrices; their rows, columns and depth are multiples of four or not. */
+const products = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  sharedB: fc.boolean(),
+  transposed: fc.boolean(),
+  rows: fc.integer({ min: 1, max: 70 }),
+  depth: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(16, 64)),
+  columns: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constantFrom(16, 64)),
+});
+type Product = typeof products extends fc.Arbitrary<infer T> ? T : never;
+
+async function multiply(device: Device, { batch, sharedB, transposed, rows, depth, columns }: Product, values = wave) {
+  using scope = new Scope();
+  const make = (shape: Shape, phase: number) => tensor(device, values(shape, phase), shape, { scope });
+  const a = make([batch, rows, depth], 0);
+  const b = transposed ? transpose(make([columns, depth], 1)) : make([...(sharedB ? [] : [batch]), depth, columns], 1);
+  return await applySingle(matmulDefinition, [a, b], { shader: 'tiling' }).data();
+}
+
+describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) => {
+  let device: Device;
+  const oracle = new CpuDevice({ kernels: 'typescript' });
+  beforeAll(async () => {
+    device = await createDevice('webgpu', { tiles });
+  });
+  afterAll(() => {
+    device.destroy();
+    oracle.destroy();
+  });
+
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(products, async (c) => {
+        const [actual, expected] = [await multiply(device, c), await multiply(oracle, c)];
+        expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
+      }),
+      { numRuns: 15 },
     );
   });
 });

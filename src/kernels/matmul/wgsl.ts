@@ -1,0 +1,126 @@
+import { denseLayout, expandLayout, isDense, type Layout, type TensorSpec } from '../../tensor/layout.ts';
+import { at, sizeOf } from '../../tensor/shape.ts';
+import { matricesProgram } from '../conv2d/wgsl.ts';
+import { copyKernel } from '../copy/kernel.ts';
+import { addressingUniforms, type IterationSpace } from '../core/iteration.ts';
+import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, WORKGROUP } from '../webgpu/program.ts';
+import type { ShaderTarget } from '../webgpu/tiles.ts';
+import { lastTwo } from './last-two.ts';
+import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
+
+/** `tiling`: the core of the convolutions, in the tiling that is chosen. The others read through any strides. */
+export const SHADERS = ['tiling', 'tile', 'split'] as const;
+export type Shader = (typeof SHADERS)[number];
+
+/** Bytes of a number. */
+const FLOAT = 4;
+
+interface Operands {
+  readonly y: TensorSpec;
+  readonly a: TensorSpec;
+  readonly b: TensorSpec;
+}
+
+export function matmulProgram(
+  batch: IterationSpace,
+  operands: Operands,
+  target: ShaderTarget,
+  shader: Shader = usualShader(operands, target),
+): WgslProgram {
+  const { y, b } = operands;
+  const [depth] = lastTwo(b.shape);
+  if (shader === 'tiling' && depth > 0) return tilingProgram(operands, target);
+  const [rows, columns] = lastTwo(y.shape);
+  const rowTiles = Math.ceil(rows / TILE);
+  const columnTiles = Math.ceil(columns / TILE);
+  const count = batch.count * rowTiles * columnTiles;
+  const split = shader === 'split';
+  return {
+    key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
+    code: () => (split ? splitShader : tileShader)(batch),
+    bindings: [
+      { name: 'a', type: 'f32', operand: { input: 0 } },
+      { name: 'b', type: 'f32', operand: { input: 1 } },
+      { name: 'y', type: 'f32', operand: { output: 0 } },
+    ],
+    uniforms: [
+      ['count', 'u32', count],
+      ...addressingUniforms(batch, OPERANDS),
+      ['rows', 'u32', rows],
+      ['columns', 'u32', columns],
+      ['depth', 'u32', depth],
+      ['row_tiles', 'u32', rowTiles],
+      ['column_tiles', 'u32', columnTiles],
+      ...OPERANDS.flatMap((name) => strideUniforms(name, operands[name])),
+    ],
+    workgroups: linearGrid(split ? count * WORKGROUP : count),
+  };
+}
+
+/**
+ * Few rows make too few tiles for a GPU; a workgroup for each reads b well where the columns of b are contiguous, but a CPU that
+ * plays GPU is slow at its barriers. With more rows, tiles pay for bringing the operands into order.
+ */
+function usualShader({ y, b }: Operands, { software }: ShaderTarget): Shader {
+  const [rows] = lastTwo(y.shape);
+  const [depth] = lastTwo(b.shape);
+  const [rowStride] = lastTwo(b.strides);
+  if (rows > (software ? TILE : 2 * TILE)) return 'tiling';
+  return !software && rowStride === 1 && depth >= 4 * WORKGROUP ? 'split' : 'tile';
+}
+
+/** Row by row of a, and column by column of b; either is copied if it does not lie so. */
+function tilingProgram({ y, a, b }: Operands, target: ShaderTarget): WgslProgram {
+  const batch = y.shape.slice(0, -2);
+  const [rows, columns] = lastTwo(y.shape);
+  const [, depth] = lastTwo(a.shape);
+  // One matrix b for all of a is one product.
+  const shared = sizeOf(b.shape.slice(0, -2)) === 1;
+  const matrices = shared ? 1 : sizeOf(batch);
+  const every = (x: Layout) => expandLayout(x, [...batch, ...x.shape.slice(-2)]);
+  const bMatrices = shared ? { ...b, shape: b.shape.slice(-2), strides: b.strides.slice(-2) } : every(b);
+  return matricesProgram(
+    { groups: matrices, pixels: (sizeOf(batch) * rows) / matrices, rows: depth, columns },
+    target,
+    {
+      source: denseOperand(every(a), 0, target),
+      w: denseOperand(swapLastTwo(bMatrices), 1, target),
+      y: { output: 0 },
+      groupsApart: true,
+    },
+  );
+}
+
+function swapLastTwo({ shape, strides, offset }: Layout): Layout {
+  const swap = (list: readonly number[]) => [
+    ...list.slice(0, -2),
+    at(list, list.length - 1),
+    at(list, list.length - 2),
+  ];
+  return { shape: swap(shape), strides: swap(strides), offset };
+}
+
+/** An input where it lies, if that is row-major, else a copy. */
+function denseOperand(layout: Layout, input: number, target: ShaderTarget): ProgramOperand {
+  if (isDense(layout)) return { input };
+  const { shape } = layout;
+  const spec = (layout: Layout): TensorSpec => ({ ...layout, dtype: 'float32' });
+  const program = at(
+    copyKernel.webgpu({
+      inputs: [spec(layout)],
+      outputs: [spec(denseLayout(shape))],
+      attributes: undefined,
+      target,
+    }),
+    0,
+  );
+  return { packed: { input, bytes: FLOAT * sizeOf(shape), program } };
+}
+
+function strideUniforms(name: string, { strides }: TensorSpec): Uniform[] {
+  const [rowStride, columnStride] = lastTwo(strides);
+  return [
+    [`${name}_row_stride`, 'u32', rowStride],
+    [`${name}_column_stride`, 'u32', columnStride],
+  ];
+}
