@@ -23,9 +23,11 @@ export class Constant {
   }
 
   on(device: Device): Tensor {
-    const resident = this.#resident.get(device) ?? this.#make(device);
-    this.#resident.set(device, resident);
-    return resident;
+    const resident = this.#resident.get(device);
+    if (resident) return resident;
+    const made = this.#make(device);
+    this.#resident.set(device, made);
+    return made;
   }
 
   /** Frees the copy on a device; the next use makes it again. */

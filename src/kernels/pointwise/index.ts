@@ -54,16 +54,17 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
     const names = ARGUMENTS.slice(0, inputs.length);
     const operands = ['y', ...names.map((name) => `${name}_in`)];
     const space = iterationSpace([y, ...inputs.map((input) => expandLayout(input, y.shape))]);
-    const body = [
-      addressing(space, operands),
-      ...names.map((name) => `  let ${name} = ${name}_in[${name}_in_at];`),
-      '  let p = u.parameter;',
-      `  y[y_at] = ${wgsl};`,
-    ].join('\n');
+    const body = () =>
+      [
+        addressing(space, operands),
+        ...names.map((name) => `  let ${name} = ${name}_in[${name}_in_at];`),
+        '  let p = u.parameter;',
+        `  y[y_at] = ${wgsl};`,
+      ].join('\n');
     return [
       {
         key: `pointwise/${fn}/${space.sizes.length}`,
-        code: () => `${helpers}\n${linearMain('u.count', body)}`,
+        code: () => `${helpers}\n${linearMain('u.count', body())}`,
         bindings: [
           ...names.map((name, input) => ({ name: `${name}_in`, type: 'f32', operand: { input } })),
           { name: 'y', type: 'f32', operand: { output: 0 } },

@@ -58,6 +58,8 @@ export class WebGpuDevice implements Device {
   #uniformEnd = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
+  /** The pipeline that the pass has set. */
+  #set: GPUComputePipeline | undefined;
   /** The first thing that went wrong. All commands of its submit are dropped, so no result after it can be trusted. */
   #fault: DeviceError | undefined;
   #destroyed = false;
@@ -260,7 +262,8 @@ export class WebGpuDevice implements Device {
     const encoder = this.#recording();
     for (const { buffer } of blocks) this.#touched.add(buffer);
     this.#pass ??= encoder.beginComputePass();
-    this.#pass.setPipeline(pipeline);
+    if (pipeline !== this.#set) this.#pass.setPipeline(pipeline);
+    this.#set = pipeline;
     this.#pass.setBindGroup(0, group);
     this.#pass.setBindGroup(1, this.#uniformGroup, [offset]);
     this.#pass.dispatchWorkgroups(...workgroups);
@@ -300,6 +303,7 @@ export class WebGpuDevice implements Device {
   #endPass(): void {
     this.#pass?.end();
     this.#pass = undefined;
+    this.#set = undefined;
   }
 }
 
