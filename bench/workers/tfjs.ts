@@ -1,73 +1,29 @@
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { StateDict } from '../../src/index.ts';
 import type { Job } from '../protocol.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
 import { importLibrary } from './library.ts';
-import { importPeer, peerVersion, resolvePeer } from './peer.ts';
 import { type Loaded, serveActions } from './serve.ts';
+import { openBackend, type Tf, type TfTensor } from './tf.ts';
 
 /*
- * TensorFlow.js on its WebAssembly backend: a ResNet from torchvision's state dict, with batch norms folded into the
- * convolutions, and bias and ReLU fused, as its converter would do it.
+ * TensorFlow.js on its WebAssembly or its WebGPU backend: a ResNet from torchvision's state dict, with batch norms folded
+ * into the convolutions, and bias and ReLU fused, as its converter would do it.
  */
-
-const NAME = '@tensorflow/tfjs-backend-wasm';
-
-interface TfTensor {
-  data(): Promise<Float32Array>;
-  dispose(): void;
-}
-
-interface Tf {
-  setBackend(name: string): Promise<boolean>;
-  env(): { set(flag: string, value: unknown): void };
-  tensor(values: Float32Array, shape: readonly number[]): TfTensor;
-  tidy(compute: () => TfTensor): TfTensor;
-  transpose(x: TfTensor, axes: readonly number[]): TfTensor;
-  maxPool(x: TfTensor, size: number, stride: number, padding: number): TfTensor;
-  mean(x: TfTensor, axes: readonly number[]): TfTensor;
-  add(a: TfTensor, b: TfTensor): TfTensor;
-  relu(x: TfTensor): TfTensor;
-  readonly fused: {
-    matMul(call: { a: TfTensor; b: TfTensor; bias: TfTensor }): TfTensor;
-    conv2d(call: {
-      x: TfTensor;
-      filter: TfTensor;
-      bias: TfTensor;
-      strides: number;
-      pad: number;
-      activation: 'linear' | 'relu';
-    }): TfTensor;
-  };
-}
-
-interface WasmBackend {
-  setWasmPaths(folder: string): void;
-}
 
 type Layer = (x: TfTensor) => TfTensor;
 
-await serveActions(async ({ safetensors, input, threads }: Job): Promise<Loaded> => {
+await serveActions(async ({ safetensors, input, device, threads }: Job): Promise<Loaded> => {
   // It starts threads by `Worker`, which only browsers have as a global.
-  if (threads !== 1) throw new Error('it has no threads in Node');
-  const tf = await importPeer<Tf>('@tensorflow/tfjs-core');
-  const wasm = await importPeer<WasmBackend>(NAME);
-  wasm.setWasmPaths(`${dirname(resolvePeer(NAME))}/`);
-  if (!(await tf.setBackend('wasm'))) throw new Error('its WebAssembly backend does not start');
+  if (device === 'cpu' && threads !== 1) throw new Error('it has no threads in Node');
+  const { tf, about, adapter, values } = await openBackend(device);
   const { parseSafetensors } = await importLibrary();
   const network = resnet(tf, parseSafetensors(readFileSync(safetensors), safetensors));
   const image = channelsLast(readInput(input), INPUT_SHAPE);
   return {
-    about: `${NAME} ${peerVersion(NAME)}, batch norms folded, bias and ReLU fused`,
-    actions: {
-      forward: async () => {
-        const logits = tf.tidy(() => network(tf.tensor(image.values, image.shape)));
-        const values = await logits.data();
-        logits.dispose();
-        return values;
-      },
-    },
+    about: `${about}, batch norms folded, bias and ReLU fused`,
+    adapter,
+    actions: { forward: () => values(() => network(tf.tensor(image.values, image.shape))) },
   };
 });
 
