@@ -125,9 +125,10 @@ export async function requireSameAdapter(name: string, peer: Worker, ours: strin
     throw new Error(`${name} computes on "${theirs}", and ours on "${ours}"`);
 }
 
-const PLACE = { cpu: numeric('threads'), webgpu: text('adapter') } as const;
+/** The column of tables that says where something ran. */
+export const PLACE = { cpu: numeric('threads'), webgpu: text('adapter') } as const;
 
-function placeOf({ adapter, threads }: Heat): string {
+export function placeOf({ adapter, threads }: Pick<Heat, 'adapter' | 'threads'>): string {
   return adapter ?? `${threads}`;
 }
 

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import type { MapOfClass, Mode, Tensor } from '../../src/index.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
 import { adapterOf, describeDevice, importLibrary } from './library.ts';
+import { recording } from './recording.ts';
 import { serveActions } from './serve.ts';
 
-/* This library: from an input on the host to logits, fused maps, or metrics, on the host. */
+/* This library: from an input on the host to logits, fused maps, or metrics, on the host; and what recording costs it. */
 
 /** Two maps of 7 x 7 cells without ties; those of bench/workers/pytorch.py. */
 const MAPS: readonly MapOfClass[] = [0, 1].map((index) => ({
@@ -32,6 +33,11 @@ await serveActions(async ({ network, device: processor, safetensors, input }) =>
     adapter: adapterOf(device),
     actions: {
       forward: () => withScope((scope) => model.forward(tensor(device, values, INPUT_SHAPE, { scope })).data()),
+      record: () =>
+        withScope((scope) => {
+          const x = tensor(device, values, INPUT_SHAPE, { scope });
+          return recording(device, () => model.forward(x));
+        }),
       explain: () => explain('paper'),
       explainAsReference: () => explain('reference'),
       evaluate: () =>
