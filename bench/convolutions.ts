@@ -60,6 +60,11 @@ export function operations(convolution: Convolution): number {
   return 2 * channels * out * kernel ** 2 * outputSize(convolution) ** 2;
 }
 
+/** Speed, from operations and milliseconds. */
+export function gflops(operations: number, time: number): number {
+  return operations / 1e6 / time;
+}
+
 export function describe({ channels, out, kernel, stride, size }: Convolution): string {
   return `${kernel}x${kernel}${stride > 1 ? ` /${stride}` : ''} ${channels}→${out} at ${size}²`;
 }

@@ -10,7 +10,6 @@ import { methods } from './commands/methods.ts';
 import { metrics } from './commands/metrics.ts';
 import { peers } from './commands/peers.ts';
 import { webgpu } from './commands/webgpu.ts';
-import { webgpuPeers } from './commands/webgpu-peers.ts';
 import { thisMachine } from './machine.ts';
 import { type CommandName, type Options, parseOptions, USAGE } from './options.ts';
 import { BENCH } from './paths.ts';
@@ -31,7 +30,6 @@ const COMMANDS: Record<CommandName, (options: Options) => Promise<Findings>> = {
   cold,
   memory,
   webgpu,
-  'webgpu-peers': webgpuPeers,
   compare,
 };
 

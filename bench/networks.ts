@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../src/errors.ts';
 import { ROOT } from './paths.ts';
-import type { Job } from './protocol.ts';
+import type { Job, Processor } from './protocol.ts';
 import { PYTHON } from './worker.ts';
 
 /* Networks with seeded random weights, made once by PyTorch: the same state dict for all runtimes. */
@@ -13,9 +13,10 @@ const WEIGHTS = path('.cache/pytorch/');
 const EXPORTS = path('.cache/bench/');
 
 /** @throws InputError when the files have to be made and there is no PyTorch to make them */
-export function jobFor(network: string, threads: number): Job {
+export function jobFor(network: string, threads: number, device: Processor = 'cpu'): Job {
   const job = {
     network,
+    device,
     threads,
     safetensors: weights(network),
     pth: `${WEIGHTS}${network}.pth`,

@@ -1,21 +1,25 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { messageOf, UsageError } from '../src/errors.ts';
 import { MODEL_NAMES } from '../src/nn/models/registry.ts';
+import { PROCESSORS, type Processor } from './protocol.ts';
 
 /** What can be done, and which options it knows beside `--rounds`, `--json` and `--markdown`. */
 export const COMMANDS = {
-  peers: { about: 'forward passes of whole networks, ours and those of other runtimes', knows: ['model', 'threads'] },
-  kernels: { about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds", knows: [] },
-  cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['threads'] },
+  peers: {
+    about: 'forward passes of whole networks, ours and those of other runtimes',
+    knows: ['model', 'device', 'threads'],
+  },
+  kernels: {
+    about: "each of ResNet-50's convolutions on one thread, against the peak of multiply-adds",
+    knows: ['device'],
+  },
+  cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['device', 'threads'] },
   methods: { about: 'explanations by each method against forward passes, on one thread', knows: [] },
   metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
   webgpu: { about: "each convolution with every tiling on this GPU, against the GPU's own ceilings", knows: ['model'] },
-  'webgpu-peers': {
-    about: 'networks and convolutions on this GPU, ours and those of other runtimes on WebGPU',
-    knows: ['model'],
-  },
   compare: {
     about: 'tables and charts of what `webgpu` wrote here and elsewhere: compare A.json B.json ...',
     knows: ['out'],
@@ -34,6 +38,8 @@ const MODELS: Partial<Record<CommandName, { readonly known: readonly string[]; r
 export interface Options {
   readonly command: CommandName;
   readonly models: readonly string[];
+  readonly device: Processor;
+  /** Of the CPU; all that there are, where WebGPU leaves it something to do. */
   readonly threads: readonly number[];
   readonly rounds: number;
   /** The file that gets everything as JSON. */
@@ -49,12 +55,13 @@ export interface Options {
 export const USAGE = [
   'npm run bench -- <what> [--rounds N] [--json FILE] [--markdown]',
   '',
-  ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`),
+  ...Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`),
   '',
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
-  `  --model A,B      peers, webgpu-peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
+  `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
   '                   webgpu: any of ours (resnet18,resnet50,densenet121)',
-  '  --threads A,B    peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
+  '  --device D       peers, kernels, cam: cpu, or webgpu for the adapter that WebGPU prefers, against its peers there (cpu)',
+  '  --threads A,B    on the CPU; peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
   '  --json FILE      writes every single time into a file; webgpu goes on from what is in it',
   '  --out FILE       compare: writes a page (compare.html)',
   '  --markdown       prints the report as docs/performance.md has it',
@@ -71,17 +78,23 @@ export function parseOptions(args: readonly string[]): Options {
   if (command === 'compare' && rest.length === 0) throw new UsageError('compare: name the files to compare');
   if (command !== 'compare' && rest.length > 0)
     throw new UsageError(`"${rest.join(' ')}" is too much: one thing is measured at a time`);
-  for (const option of ['model', 'threads', 'out'] as const) {
+  for (const option of ['model', 'device', 'threads', 'out'] as const) {
     const known: readonly string[] = COMMANDS[command].knows;
     if (values[option] !== undefined && !known.includes(option)) {
       throw new UsageError(`${command} does not know --${option}`);
     }
   }
+  const device = processor(values.device ?? 'cpu');
+  if (device === 'webgpu' && values.threads !== undefined) throw new UsageError('--threads is for --device cpu');
   const { known, usual } = MODELS[command] ?? { known: NETWORKS, usual: 'resnet50,resnet18' };
   return {
     command,
     models: list(values.model ?? usual).map((name) => network(name, known)),
-    threads: list(values.threads ?? (command === 'peers' ? '1,2' : '2')).map((text) => count('--threads', text, 256)),
+    device,
+    threads:
+      device === 'webgpu'
+        ? [availableParallelism()]
+        : list(values.threads ?? (command === 'peers' ? '1,2' : '2')).map((text) => count('--threads', text, 256)),
     rounds: count('--rounds', values.rounds ?? '10', 10_000),
     markdown: values.markdown,
     files: rest,
@@ -97,6 +110,7 @@ function parse(args: readonly string[]) {
       allowPositionals: true,
       options: {
         model: { type: 'string' },
+        device: { type: 'string' },
         threads: { type: 'string' },
         rounds: { type: 'string' },
         json: { type: 'string' },
@@ -123,6 +137,12 @@ function list(text: string): string[] {
 function network(name: string, known: readonly string[]): string {
   if (!known.includes(name)) throw new UsageError(`--model "${name}" is unknown; use ${known.join(', ')}`);
   return name;
+}
+
+function processor(name: string): Processor {
+  const found = PROCESSORS.find((processor) => processor === name);
+  if (!found) throw new UsageError(`--device "${name}" is unknown; use ${PROCESSORS.join(', ')}`);
+  return found;
 }
 
 function count(option: string, text: string, most: number): number {

@@ -4,6 +4,8 @@
  * descriptor 3 (standard output is left to runtimes that print on it).
  */
 
+import type { Convolution } from './convolutions.ts';
+
 export const ANSWERS = 3;
 
 export interface Request {
@@ -13,9 +15,14 @@ export interface Request {
 
 export type Answer = { readonly result: unknown } | { readonly error: string };
 
+/** What computes: the CPU, or the adapter that WebGPU prefers, which may be a software driver. */
+export const PROCESSORS = ['cpu', 'webgpu'] as const;
+export type Processor = (typeof PROCESSORS)[number];
+
 /** What a runtime needs to know to run a network. All paths are absolute. */
 export interface Job {
   readonly network: string;
+  readonly device: Processor;
   readonly threads: number;
   /** The state dict, in the two formats that we read, and PyTorch. */
   readonly safetensors: string;
@@ -24,6 +31,12 @@ export interface Job {
   /** [1,3,224,224], float32, row-major */
   readonly input: string;
 }
+
+/** Convolutions by name, for runtimes that run them one by one on WebGPU. */
+export type Convolutions = Readonly<Record<string, Convolution>>;
+
+/** The action that returns all that a convolution computes; its name alone stands for one that returns a single value. */
+export const whole = (convolution: string) => `${convolution}, whole`;
 
 /** Times an action so often, one run after the other, and returns milliseconds. */
 export interface Timing {

@@ -90,7 +90,7 @@ export function targetColumns(ratio: string, { bound }: Pick<Target, 'bound'>): 
 
 /** @param noisy whether any of the times behind the ratio is noise */
 export function targetCells(ratio: number, target: Target | undefined, noisy: boolean): string[] {
-  const limits = target ? [target.promised.toFixed(2), target.stretch.toFixed(2)] : ['–', '–'];
+  const limits = target ? [target.promised.toFixed(2), target.stretch?.toFixed(2) ?? '–'] : ['–', '–'];
   const verdict = [target ? judge(ratio, target) : '', noisy ? '(noise)' : ''].filter((word) => word !== '');
   return [ratio.toFixed(2), ...limits, verdict.join(' ')];
 }

@@ -9,7 +9,11 @@ import asc from 'assemblyscript/asc';
 import { build } from 'esbuild';
 
 const bench = fileURLToPath(new URL('./', import.meta.url));
-const WORKERS = ['ours', 'cold', 'kernels', 'memory', 'methods', 'onnxruntime', 'tfjs', 'webgpu'];
+const WORKERS = ['ours', 'cold', 'kernels', 'convolutions', 'memory', 'methods'].concat([
+  'onnxruntime',
+  'tfjs',
+  'tfjs-convolutions',
+]);
 
 if (!existsSync(`${bench}../dist/index.js`)) {
   console.error('bench: dist/ is missing, and it is the built library that is measured; run "npm run build" first');

@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../src/errors.ts';
 import { BENCH, BUNDLES } from './paths.ts';
-import { ANSWERS, type Answer, type Job, type Request } from './protocol.ts';
+import { ANSWERS, type Answer, type Convolutions, type Job, type Request } from './protocol.ts';
 
 /** No request takes this long, in milliseconds; a worker that does not answer is killed. */
 const PATIENCE = 300_000;
@@ -56,8 +56,14 @@ export class Worker {
   }
 
   /** Prepares the work; returns versions and settings, for the report. */
-  async load(job: Job): Promise<string> {
+  async load(job: Job | Convolutions): Promise<string> {
     return String(await this.request('load', job));
+  }
+
+  /** The WebGPU adapter that it computes on; undefined where the runtime does not tell. */
+  async adapter(): Promise<string | undefined> {
+    const adapter = await this.request('adapter');
+    return typeof adapter === 'string' ? adapter : undefined;
   }
 
   /** What an action computes, row-major. */

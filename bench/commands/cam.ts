@@ -2,42 +2,45 @@ import { conditionsOf, interleave } from '../contest.ts';
 import { jobFor } from '../networks.ts';
 import type { Options } from '../options.ts';
 import type { Job } from '../protocol.ts';
-import { numeric, TIME_COLUMNS, targetCells, targetColumns, text, timeCells } from '../report.ts';
-import { relativeError } from '../statistics.ts';
+import { numeric, type Table, TIME_COLUMNS, targetCells, targetColumns, text, timeCells } from '../report.ts';
+import { relativeError, summarise } from '../statistics.ts';
 import { TARGETS, type Target } from '../targets.ts';
 import { attempt, pythonWorker, type Worker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';
-import { openOurs, PYTORCH } from './peers.ts';
+import { openOurs, PLACE, PYTORCH, placeOf } from './peers.ts';
 
-/* FM-G-CAM with K = 5 at layer4 of ResNet-50: against our own forward pass, and against the authors' procedure. */
+/*
+ * FM-G-CAM with K = 5 at layer4 of ResNet-50: against our own forward pass, and against the authors' procedure on the CPU;
+ * on WebGPU, also what a forward pass costs the host.
+ */
 
 const NETWORK = 'resnet50';
+const PROCEDURE =
+  "The authors' library needs PyTorch 2; bench/workers/pytorch.py follows its procedure step by step on any version.";
 /** The maps are quotients of small differences, in single precision on both sides. */
 const SAME_MAPS = 1e-2;
 
-export async function cam({ threads, rounds }: Options): Promise<Findings> {
+export async function cam({ device, threads, rounds }: Options): Promise<Findings> {
   const heats: Heat[] = [];
-  for (const count of threads) heats.push(await runHeat(jobFor(NETWORK, count), rounds));
+  for (const count of threads) heats.push(await runHeat(jobFor(NETWORK, count, device), rounds));
   return {
     conditions: [conditionsOf(rounds), ...new Set(heats.flatMap(({ abouts }) => abouts))],
     tables: [
       {
         title: `FM-G-CAM of ${NETWORK}, K = 5 at layer4, from a prepared image to the fused maps`,
-        columns: [numeric('threads'), text('runtime'), text('what'), ...TIME_COLUMNS],
-        rows: heats.flatMap(({ threads, entries }) =>
-          entries.map(({ runtime, what, summary }) => [`${threads}`, runtime, what, ...timeCells(summary)]),
+        columns: [PLACE[device], text('runtime'), text('what'), ...TIME_COLUMNS],
+        rows: heats.flatMap((heat) =>
+          heat.entries.map(({ runtime, what, summary }) => [placeOf(heat), runtime, what, ...timeCells(summary)]),
         ),
       },
       {
         title: 'Ratios',
-        columns: [numeric('threads'), text('ratio of times'), ...targetColumns('ratio', { bound: 'at most' })],
+        columns: [PLACE[device], text('ratio of times'), ...targetColumns('ratio', { bound: 'at most' })],
         rows: heats.flatMap(ratioRows),
       },
+      ...(device === 'webgpu' ? [recordingTable(heats)] : []),
     ],
-    notes: [
-      "The authors' library needs PyTorch 2; bench/workers/pytorch.py follows its procedure step by step on any version.",
-      ...new Set(heats.flatMap(({ missing }) => missing)),
-    ],
+    notes: [...(device === 'cpu' ? [PROCEDURE] : []), ...new Set(heats.flatMap(({ missing }) => missing))],
     measurements: heats,
   };
 }
@@ -45,20 +48,23 @@ export async function cam({ threads, rounds }: Options): Promise<Findings> {
 type Heat = Awaited<ReturnType<typeof runHeat>>;
 
 function runHeat(job: Job, rounds: number) {
-  console.error(`${job.network}, ${job.threads} threads`);
+  const { network, device, threads } = job;
+  console.error(`${network}, ${device === 'webgpu' ? 'WebGPU' : `${threads} threads`}`);
   return withWorkers(async (start) => {
-    const ours = start(openOurs(job.threads));
+    const ours = start(openOurs(threads));
     const abouts = [await ours.load(job)];
     const contestants = ['forward', 'explain'].map((action) => ({ worker: ours, action, runtime: 'fm-g-cam' }));
     const missing: string[] = [];
-    const python = start(pythonWorker('pytorch', job.threads));
-    const loaded = await attempt(python.load(job));
-    if ('reason' in loaded) {
-      missing.push(`${PYTORCH}: left out, ${loaded.reason}`);
-    } else {
-      const distance = await requireSameMaps(ours, python);
-      abouts.push(`${loaded.result}, maps ${distance.toExponential(1)} from ours in mode \`reference\``);
-      for (const action of ['forward', 'explain']) contestants.push({ worker: python, action, runtime: PYTORCH });
+    if (device === 'cpu') {
+      const python = start(pythonWorker('pytorch', threads));
+      const loaded = await attempt(python.load(job));
+      if ('reason' in loaded) {
+        missing.push(`${PYTORCH}: left out, ${loaded.reason}`);
+      } else {
+        const distance = await requireSameMaps(ours, python);
+        abouts.push(`${loaded.result}, maps ${distance.toExponential(1)} from ours in mode \`reference\``);
+        for (const action of ['forward', 'explain']) contestants.push({ worker: python, action, runtime: PYTORCH });
+      }
     }
     const timed = await interleave(contestants, rounds);
     const entries = timed.map(({ contestant: { runtime, action }, times, summary }) => ({
@@ -67,8 +73,47 @@ function runHeat(job: Job, rounds: number) {
       summary,
       times,
     }));
-    return { threads: job.threads, abouts, entries, missing };
+    const adapter = await ours.adapter();
+    const recording = device === 'webgpu' ? await timeRecording(ours, entries[0]?.times.length ?? 0) : undefined;
+    return { threads, adapter, abouts, entries, recording, missing };
   });
+}
+
+/** What the host does in so many forward passes on WebGPU, when all has been compiled. */
+async function timeRecording(ours: Worker, runs: number) {
+  const times: number[] = [];
+  let dispatches = 0;
+  for (let run = 0; run < runs; run++) {
+    const [count = 0, time = Number.NaN] = await ours.output('record');
+    dispatches = count;
+    times.push(time);
+  }
+  return { dispatches, times, summary: summarise(times) };
+}
+
+function recordingTable(heats: readonly Heat[]): Table {
+  return {
+    title: 'What the host does for a forward pass: recording all dispatches and handing them to the driver',
+    columns: [
+      PLACE.webgpu,
+      numeric('dispatches'),
+      ...TIME_COLUMNS,
+      ...targetColumns('µs for each', TARGETS.hostPerDispatch),
+    ],
+    rows: heats.flatMap((heat) => {
+      if (!heat.recording) return [];
+      const { dispatches, summary } = heat.recording;
+      const each = (1000 * summary.min) / dispatches;
+      return [
+        [
+          placeOf(heat),
+          `${dispatches}`,
+          ...timeCells(summary),
+          ...targetCells(each, TARGETS.hostPerDispatch, summary.noisy),
+        ],
+      ];
+    }),
+  };
 }
 
 async function requireSameMaps(ours: Worker, python: Worker): Promise<number> {
@@ -79,7 +124,8 @@ async function requireSameMaps(ours: Worker, python: Worker): Promise<number> {
   return distance;
 }
 
-function ratioRows({ threads, entries }: Heat): string[][] {
+function ratioRows(heat: Heat): string[][] {
+  const { entries } = heat;
   const summaryOf = (runtime: string, what: string) =>
     entries.find((entry) => entry.runtime === runtime && entry.what === what)?.summary;
   const [forward, explain] = [summaryOf('fm-g-cam', 'forward'), summaryOf('fm-g-cam', 'explain')];
@@ -91,7 +137,7 @@ function ratioRows({ threads, entries }: Heat): string[][] {
   ];
   return pairs.flatMap(([what, over, under, target]) =>
     over && under
-      ? [[`${threads}`, what, ...targetCells(over.min / under.min, target, over.noisy || under.noisy)]]
+      ? [[placeOf(heat), what, ...targetCells(over.min / under.min, target, over.noisy || under.noisy)]]
       : [],
   );
 }

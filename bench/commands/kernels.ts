@@ -1,12 +1,20 @@
 import { conditionsOf, interleave } from '../contest.ts';
-import { type Convolution, describe, distinctShapes, operations, resnet50Convolutions } from '../convolutions.ts';
+import {
+  type Convolution,
+  describe,
+  distinctShapes,
+  gflops,
+  operations,
+  resnet50Convolutions,
+} from '../convolutions.ts';
 import type { Options } from '../options.ts';
 import { milliseconds, numeric, targetCells, targetColumns, text } from '../report.ts';
 import { TARGETS } from '../targets.ts';
 import { nodeWorker, RELAXED_SIMD, withWorkers } from '../worker.ts';
+import { convolutions } from './convolutions.ts';
 import type { Findings } from './findings.ts';
 
-/* Each convolution shape of ResNet-50 on one thread, against the peak of the same process. */
+/* Each convolution shape of ResNet-50 on one thread, against the peak of the same process; or on WebGPU. */
 
 const PEAK = 'peak';
 const MEGA = 1e6;
@@ -17,7 +25,11 @@ interface Prepared {
   readonly peakOperations: number;
 }
 
-export async function kernels({ rounds }: Options): Promise<Findings> {
+export function kernels(options: Options): Promise<Findings> {
+  return options.device === 'webgpu' ? convolutions(options) : kernelsOnCpu(options);
+}
+
+async function kernelsOnCpu({ rounds }: Options): Promise<Findings> {
   const shapes = distinctShapes(resnet50Convolutions());
   return withWorkers(async (start) => {
     const worker = start(nodeWorker('kernels', 1, { flags: RELAXED_SIMD }));
@@ -33,7 +45,7 @@ export async function kernels({ rounds }: Options): Promise<Findings> {
       count,
       operations,
       ...summary,
-      gflops: speed(operations, summary.min),
+      gflops: gflops(operations, summary.min),
       times,
     }));
     const [peak, ...convolutions] = measured;
@@ -73,8 +85,8 @@ export async function kernels({ rounds }: Options): Promise<Findings> {
               `${count}`,
               (all / MEGA).toFixed(0),
               milliseconds(time),
-              speed(all, time).toFixed(1),
-              (speed(all, time) / peak.gflops).toFixed(2),
+              gflops(all, time).toFixed(1),
+              (gflops(all, time) / peak.gflops).toFixed(2),
               '',
               '',
               '',
@@ -88,9 +100,4 @@ export async function kernels({ rounds }: Options): Promise<Findings> {
       measurements: measured,
     };
   });
-}
-
-/** In GFLOP/s, from operations and milliseconds. */
-function speed(operations: number, time: number): number {
-  return operations / MEGA / time;
 }

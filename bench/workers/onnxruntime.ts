@@ -5,8 +5,8 @@ import { importPeer, peerVersion } from './peer.ts';
 import { type Loaded, serveActions } from './serve.ts';
 
 /*
- * ONNX Runtime, native (`onnxruntime-node`) or in WebAssembly (`onnxruntime-web`): the first argument says which. The second is
- * the execution provider, if it is not the CPU.
+ * ONNX Runtime, native (`onnxruntime-node`) or in WebAssembly (`onnxruntime-web`): the first argument says which. The native
+ * one has WebGPU too, and does not say on which adapter.
  */
 
 interface OnnxRuntime {
@@ -21,21 +21,21 @@ interface Session {
   run(inputs: Record<string, object>): Promise<Record<string, { readonly data: Float32Array }>>;
 }
 
-const [, , name = 'onnxruntime-web', provider] = process.argv;
+const [, , name = 'onnxruntime-web'] = process.argv;
 
-await serveActions(async ({ onnx, input, threads }: Job): Promise<Loaded> => {
+await serveActions(async ({ onnx, input, device, threads }: Job): Promise<Loaded> => {
   const { env, Tensor, InferenceSession } = await importPeer<OnnxRuntime>(name);
   const web = name === 'onnxruntime-web';
   if (web) env.wasm.numThreads = threads;
   const session = await InferenceSession.create(readFileSync(onnx), {
-    executionProviders: [provider ?? (web ? 'wasm' : 'cpu')],
+    executionProviders: [web ? 'wasm' : device],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
   });
   const x = new Tensor('float32', readInput(input), INPUT_SHAPE);
   return {
-    about: `${name} ${peerVersion(name)}, ${provider ? `${provider}, ` : ''}all graph optimisations`,
+    about: `${name} ${peerVersion(name)}, all graph optimisations${device === 'webgpu' ? ', WebGPU provider' : ''}`,
     actions: { forward: async () => (await session.run({ x })).y?.data ?? [] },
   };
 });

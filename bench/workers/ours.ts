@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { MapOfClass, Mode, Tensor } from '../../src/index.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
-import { describeDevice, importLibrary } from './library.ts';
+import { adapterOf, describeDevice, importLibrary } from './library.ts';
+import { recording } from './recording.ts';
 import { serveActions } from './serve.ts';
 
-/* This library on the CPU: from an input on the host to logits, fused maps, or metrics, on the host. */
+/* This library: from an input on the host to logits, fused maps, or metrics, on the host; and what recording costs it. */
 
 /** Two maps of 7 x 7 cells without ties; those of bench/workers/pytorch.py. */
 const MAPS: readonly MapOfClass[] = [0, 1].map((index) => ({
@@ -14,10 +15,10 @@ const MAPS: readonly MapOfClass[] = [0, 1].map((index) => ({
   class: index,
 }));
 
-await serveActions(async ({ network, safetensors, input }) => {
+await serveActions(async ({ network, device: processor, safetensors, input }) => {
   const { createDevice, explainTensor, faithfulness, loadModel, metricSettings, tensor, withScope } =
     await importLibrary();
-  const device = await createDevice('cpu');
+  const device = await createDevice(processor);
   const model = loadModel(network, readFileSync(safetensors), { file: safetensors });
   const values = readInput(input);
 
@@ -29,8 +30,14 @@ await serveActions(async ({ network, safetensors, input }) => {
     });
   return {
     about: describeDevice(device),
+    adapter: adapterOf(device),
     actions: {
       forward: () => withScope((scope) => model.forward(tensor(device, values, INPUT_SHAPE, { scope })).data()),
+      record: () =>
+        withScope((scope) => {
+          const x = tensor(device, values, INPUT_SHAPE, { scope });
+          return recording(device, () => model.forward(x));
+        }),
       explain: () => explain('paper'),
       explainAsReference: () => explain('reference'),
       evaluate: () =>

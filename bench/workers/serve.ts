@@ -1,7 +1,8 @@
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { messageOf } from '../../src/errors.ts';
-import { ANSWERS, type Answer, type Job, type Request, type Timing } from '../protocol.ts';
+import type { Convolution } from '../convolutions.ts';
+import { ANSWERS, type Answer, type Convolutions, type Job, type Request, type Timing, whole } from '../protocol.ts';
 
 /** Something that can be run and timed; what it returns is compared between runtimes. */
 export type Action = () => Promise<ArrayLike<number>>;
@@ -9,6 +10,8 @@ export type Action = () => Promise<ArrayLike<number>>;
 /** A prepared job: versions and settings for the report, and what can be timed. */
 export interface Loaded {
   readonly about: string;
+  /** The WebGPU adapter, where the runtime tells it. */
+  readonly adapter?: string | undefined;
   readonly actions: Readonly<Record<string, Action>>;
 }
 
@@ -29,16 +32,41 @@ export async function serve(handlers: Readonly<Record<string, (argument: never) 
   process.exit();
 }
 
-/** Serves the requests `load`, `output` and `time`. */
-export function serveActions(load: (job: Job) => Promise<Loaded>): Promise<never> {
+/** Serves the requests `load`, `adapter`, `output` and `time`. */
+export function serveActions<Work extends Job | Convolutions = Job>(
+  load: (job: Work) => Promise<Loaded>,
+): Promise<never> {
   let loaded: Loaded | undefined;
   return serve({
-    load: async (job: Job) => {
+    load: async (job: Work) => {
       loaded = await load(job);
       return loaded.about;
     },
+    adapter: () => loaded?.adapter,
     output: async (name: string) => Array.from((await loaded?.actions[name]?.()) ?? []),
     time: timeRuns((name) => loaded?.actions[name]),
+  });
+}
+
+/** A convolution on operands that lie on the device. */
+export interface Prepared {
+  /** Its result, row-major. */
+  readonly all: Action;
+  /** One value of it, which is there when all are. */
+  readonly one: Action;
+}
+
+interface ConvolutionRuntime extends Omit<Loaded, 'actions'> {
+  readonly prepare: (shape: Convolution) => Prepared;
+}
+
+/** Serves convolutions: actions of their names, to be timed, and `whole` ones, to be compared. */
+export function serveConvolutions(open: () => Promise<ConvolutionRuntime>): Promise<never> {
+  return serveActions(async (shapes: Convolutions) => {
+    const { prepare, ...about } = await open();
+    const prepared = Object.entries(shapes).map(([name, shape]) => [name, prepare(shape)] as const);
+    const actions = prepared.flatMap(([name, { all, one }]) => [[name, one] as const, [whole(name), all] as const]);
+    return { ...about, actions: Object.fromEntries(actions) };
   });
 }
 

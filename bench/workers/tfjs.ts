@@ -1,132 +1,31 @@
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { StateDict } from '../../src/index.ts';
-import { settleByItself, settleWithNaps } from '../../src/kernels/webgpu/settle.ts';
-import { describe, distinctShapes, padding, resnet50Convolutions } from '../convolutions.ts';
 import type { Job } from '../protocol.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
 import { importLibrary } from './library.ts';
-import { importPeer, peerVersion, resolvePeer } from './peer.ts';
-import { type Action, type Loaded, serveActions } from './serve.ts';
+import { type Loaded, serveActions } from './serve.ts';
+import { openBackend, type Tf, type TfTensor } from './tf.ts';
 
 /*
- * TensorFlow.js on its WebAssembly backend, or on WebGPU with the argument `webgpu`: a ResNet from torchvision's state dict, with batch norms folded into the
- * convolutions, and bias and ReLU fused, as its converter would do it.
+ * TensorFlow.js on its WebAssembly or its WebGPU backend: a ResNet from torchvision's state dict, with batch norms folded
+ * into the convolutions, and bias and ReLU fused, as its converter would do it.
  */
-
-const WASM = '@tensorflow/tfjs-backend-wasm';
-const WEBGPU = '@tensorflow/tfjs-backend-webgpu';
-
-interface TfTensor {
-  data(): Promise<Float32Array>;
-  dispose(): void;
-}
-
-interface Tf {
-  setBackend(name: string): Promise<boolean>;
-  env(): { set(flag: string, value: unknown): void };
-  tensor(values: Float32Array, shape: readonly number[]): TfTensor;
-  tidy(compute: () => TfTensor): TfTensor;
-  transpose(x: TfTensor, axes: readonly number[]): TfTensor;
-  maxPool(x: TfTensor, size: number, stride: number, padding: number): TfTensor;
-  mean(x: TfTensor, axes: readonly number[]): TfTensor;
-  add(a: TfTensor, b: TfTensor): TfTensor;
-  relu(x: TfTensor): TfTensor;
-  slice(x: TfTensor, begin: readonly number[], size: readonly number[]): TfTensor;
-  readonly fused: {
-    matMul(call: { a: TfTensor; b: TfTensor; bias: TfTensor }): TfTensor;
-    conv2d(call: {
-      x: TfTensor;
-      filter: TfTensor;
-      bias: TfTensor;
-      strides: number;
-      pad: number;
-      activation: 'linear' | 'relu';
-    }): TfTensor;
-  };
-}
-
-interface WasmBackend {
-  setWasmPaths(folder: string): void;
-}
 
 type Layer = (x: TfTensor) => TfTensor;
 
-const onWebGpu = process.argv[2] === 'webgpu';
-const NAME = onWebGpu ? WEBGPU : WASM;
-/** Waits with the same naps as ours. */
-const settle = onWebGpu ? settleWithNaps : settleByItself;
-
-await serveActions(async ({ safetensors, input, threads }: Job): Promise<Loaded> => {
-  const tf = await (onWebGpu ? startWebGpu() : startWasm(threads));
+await serveActions(async ({ safetensors, input, device, threads }: Job): Promise<Loaded> => {
+  // It starts threads by `Worker`, which only browsers have as a global.
+  if (device === 'cpu' && threads !== 1) throw new Error('it has no threads in Node');
+  const { tf, about, adapter, values } = await openBackend(device);
   const { parseSafetensors } = await importLibrary();
   const network = resnet(tf, parseSafetensors(readFileSync(safetensors), safetensors));
   const image = channelsLast(readInput(input), INPUT_SHAPE);
   return {
-    about: `${NAME} ${peerVersion(NAME)}, batch norms folded, bias and ReLU fused`,
-    actions: {
-      forward: async () => {
-        const logits = tf.tidy(() => network(tf.tensor(image.values, image.shape)));
-        const values = await settle(logits.data());
-        logits.dispose();
-        return values;
-      },
-      ...(onWebGpu && convolutions(tf)),
-    },
+    about: `${about}, batch norms folded, bias and ReLU fused`,
+    adapter,
+    actions: { forward: () => values(() => network(tf.tensor(image.values, image.shape))) },
   };
 });
-
-async function startWasm(threads: number): Promise<Tf> {
-  // It starts threads by `Worker`, which only browsers have as a global.
-  if (threads !== 1) throw new Error('it has no threads in Node');
-  const tf = await importPeer<Tf>('@tensorflow/tfjs-core');
-  const wasm = await importPeer<WasmBackend>(WASM);
-  wasm.setWasmPaths(`${dirname(resolvePeer(WASM))}/`);
-  if (!(await tf.setBackend('wasm'))) throw new Error('its WebAssembly backend does not start');
-  return tf;
-}
-
-/** It looks for WebGPU where browsers have it. */
-async function startWebGpu(): Promise<Tf> {
-  const { create, globals } = await import('webgpu');
-  const value = { gpu: create([]), userAgent: 'Node' };
-  Object.assign(globalThis, globals);
-  Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
-  const tf = await importPeer<Tf>('@tensorflow/tfjs-core');
-  await importPeer(WEBGPU);
-  if (!(await settle(tf.setBackend('webgpu')))) throw new Error('its WebGPU backend does not start');
-  return tf;
-}
-
-/** Each convolution of ResNet-50; reading one value waits for all. Its operands are made when it first runs. */
-function convolutions(tf: Tf): Record<string, Action> {
-  const values = (...shape: number[]) => {
-    const length = shape.reduce((product, size) => product * size);
-    return tf.tensor(
-      Float32Array.from({ length }, () => Math.random() - 0.5),
-      shape,
-    );
-  };
-  const actions = distinctShapes(resnet50Convolutions()).map(({ shape }): [string, Action] => {
-    const { channels, out, kernel, stride, size } = shape;
-    const make = () => ({
-      x: values(1, size, size, channels),
-      filter: values(kernel, kernel, channels, out),
-      bias: values(out),
-    });
-    let operands: ReturnType<typeof make> | undefined;
-    const run = async () => {
-      operands ??= make();
-      const call = { ...operands, strides: stride, pad: padding(kernel), activation: 'relu' } as const;
-      const first = tf.tidy(() => tf.slice(tf.fused.conv2d(call), [0, 0, 0, 0], [1, 1, 1, 1]));
-      const result = await settle(first.data());
-      first.dispose();
-      return result;
-    };
-    return [describe(shape), run];
-  });
-  return Object.fromEntries(actions);
-}
 
 /** torchvision's ResNet of any depth: [1,224,224,3] to logits [1, classes]. */
 function resnet(tf: Tf, weights: StateDict): Layer {

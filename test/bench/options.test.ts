@@ -7,6 +7,7 @@ describe('options of the benchmark', () => {
     expect(parseOptions(['peers'])).toEqual({
       command: 'peers',
       models: ['resnet50', 'resnet18'],
+      device: 'cpu',
       threads: [1, 2],
       rounds: 10,
       markdown: false,
@@ -30,6 +31,7 @@ describe('options of the benchmark', () => {
     expect(parseOptions([...args, '--markdown'])).toEqual({
       command: 'peers',
       models: ['resnet18'],
+      device: 'cpu',
       threads: [4, 1],
       rounds: 3,
       json: 'out.json',
@@ -45,6 +47,11 @@ describe('options of the benchmark', () => {
     expect(parseOptions(['webgpu', '--model', 'resnet18v2']).models).toEqual(['resnet18v2']);
   });
 
+  it('takes a device where there are peers on it', () => {
+    for (const command of ['peers', 'kernels', 'cam'])
+      expect(parseOptions([command, '--device', 'webgpu']).device).toBe('webgpu');
+  });
+
   it('explains every command', () => {
     for (const command of Object.keys(COMMANDS)) expect(USAGE).toContain(`  ${command} `);
   });
@@ -56,6 +63,9 @@ describe('options of the benchmark', () => {
     ['an unknown option', ['peers', '--fast'], '--fast'],
     ['an unknown model', ['peers', '--model', 'vgg16'], '"vgg16"'],
     ['an option of another command', ['kernels', '--threads', '2'], '--threads'],
+    ['an unknown device', ['peers', '--device', 'gpu'], '"gpu"'],
+    ['a device where there are no peers', ['memory', '--device', 'webgpu'], '--device'],
+    ['threads of a GPU', ['peers', '--device', 'webgpu', '--threads', '2'], '--threads'],
     ['no threads', ['peers', '--threads', '0'], '"0"'],
     ['too many threads', ['peers', '--threads', '10000'], '"10000"'],
     ['a comparison of nothing', ['compare'], 'name the files'],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { relativeError, summarise } from '../../bench/statistics.ts';
-import { judge, peerTarget, TARGETS } from '../../bench/targets.ts';
+import { convolutionTarget, judge, peerTarget, TARGETS, webgpuTarget } from '../../bench/targets.ts';
 
 describe('summarise', () => {
   it('takes the middle of an odd number of times, and the mean of the two in the middle of an even one', () => {
@@ -69,5 +69,18 @@ describe('targets', () => {
     expect(peerTarget('onnxruntime-node', 'resnet18', 2)).toEqual({ bound: 'at most', promised: 0.85, stretch: 0.75 });
     expect(peerTarget('onnxruntime-node', 'resnet18', 1)).toBeUndefined();
     expect(peerTarget('tfjs-backend-wasm', 'resnet18', 1)).toBeUndefined();
+  });
+
+  it('is that of the software driver on WebGPU, by the name of the adapter', () => {
+    const lavapipe = 'llvmpipe: Mesa 25.0.7 (LLVM 15.0.6) 0.0.1';
+    const shape = { channels: 64, out: 64, kernel: 3, stride: 1, size: 56, residual: false };
+    expect(webgpuTarget('tfjs-backend-webgpu', 'resnet18', lavapipe)?.promised).toBe(0.25);
+    expect(webgpuTarget('onnxruntime-node', 'resnet18', lavapipe)).toBeUndefined();
+    expect(webgpuTarget('onnxruntime-node', 'resnet50', 'NVIDIA Tesla T4')).toBeUndefined();
+    expect(convolutionTarget(shape, lavapipe)?.stretch).toBe(0.15);
+    const without = convolutionTarget({ ...shape, kernel: 1 }, lavapipe);
+    expect(without && judge(0.01, without)).toBe('met');
+    expect(convolutionTarget(shape, 'SwiftShader driver 5.0.0')?.promised).toBe(0.08);
+    expect(convolutionTarget(shape, 'NVIDIA Tesla T4')).toBeUndefined();
   });
 });
