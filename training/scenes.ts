@@ -50,10 +50,8 @@ const DISTRACTOR_SIDES = [14, 30] as const;
 const MILD: ColourJitter = { hue: 0.02, saturation: 0.15, brightness: 0.12 };
 const SOME: ColourJitter = { hue: 0.06, saturation: 0.4, brightness: 0.25 };
 const STRONG: ColourJitter = { hue: 0.5, saturation: 1, brightness: 0.4 };
-/** Of training objects: how many keep their colours, more or less; and how they are drawn. */
-const TRUE_COLOURS = 0.7;
-const MANNERS = ['original', 'outlined', 'boldlyOutlined', 'drawn', 'lineArt'] as const;
-const MANNER_WEIGHTS = [0.4, 0.25, 0.15, 0.15, 0.05];
+/** Of training objects: how many keep their colours, more or less. */
+const TRUE_COLOURS = 0.65;
 
 /** Scene number `index` of a seed: always the same one, whatever was drawn before. */
 export function drawScene(index: number, { easing = 0, scale = 1, ...given }: SceneOptions): Scene {
@@ -92,7 +90,8 @@ function place(
   });
   for (const [i, object] of objects.entries()) {
     const side = random.uniform(least, most);
-    const sprite = spriteOf(random.pick(artwork.classes[object] ?? []), random, augment);
+    const icon = random.pick(random.pick(artwork.classes[object] ?? []));
+    const sprite = spriteOf(icon, random, augment);
     const inside = () => random.uniform(side * 0.4, SIZE - side * 0.4);
     let [x, y] = [inside(), inside()];
     const isFree = () => placed.every((other) => Math.hypot(x - other.x, y - other.y) > 0.36 * (side + other.side));
@@ -103,8 +102,7 @@ function place(
 }
 
 function spriteOf(icon: Icon, random: Random, augment: boolean): Sprite {
-  if (!augment) return icon.sprite('original');
-  return icon.sprite(MANNERS[random.weighted(MANNER_WEIGHTS)] ?? 'original');
+  return augment ? icon.redrawn(random) : icon.original();
 }
 
 function objectColours(random: Random, augment: boolean): ColourMatrix {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { CLASSES, DISTRACTORS, type Style } from './classes.ts';
+import { CLASS_NAMES, DISTRACTORS, namesIn, type Style } from './classes.ts';
 import { halve, type Level, sample } from './level.ts';
-import { drawn, lineArt } from './styles.ts';
+import { Random } from './random.ts';
+import { colouredIn, drawn, lineArt, recolour } from './styles.ts';
 
 /** What is used of @resvg/resvg-js; typed here, so that the project compiles without this folder's packages. */
 interface Rasteriser {
@@ -17,25 +18,44 @@ export interface Sprite {
   readonly levels: readonly Level[];
 }
 
-const asItIs = (pixels: Uint8ClampedArray) => pixels;
+/** How an icon is drawn: a black line around each of its shapes (in sides of the icon), other colours, and what is done to its pixels. */
+interface Manner {
+  readonly weight: number;
+  readonly line?: number;
+  readonly recoloured?: boolean;
+  readonly redraw?: (pixels: Uint8ClampedArray, random: Random) => Uint8ClampedArray;
+}
 
-/** As its artist made it, with a black line around each of its shapes (in sides of the icon), and redrawn. */
-const MANNERS = {
-  original: { line: 0, redraw: asItIs },
-  outlined: { line: 0.018, redraw: asItIs },
-  boldlyOutlined: { line: 0.034, redraw: asItIs },
-  drawn: { line: 0, redraw: drawn },
-  lineArt: { line: 0, redraw: lineArt },
-};
-export type Manner = keyof typeof MANNERS;
+/** As its artist made it. */
+const ORIGINAL: Manner = { weight: 0.3 };
+const FINE = 0.018;
+const BOLD = 0.034;
+
+const MANNERS: readonly Manner[] = [
+  ORIGINAL,
+  { weight: 0.16, line: FINE },
+  { weight: 0.12, line: BOLD },
+  { weight: 0.08, recoloured: true },
+  { weight: 0.1, recoloured: true, line: FINE },
+  { weight: 0.08, recoloured: true, line: BOLD },
+  { weight: 0.11, redraw: drawn },
+  { weight: 0.05, redraw: lineArt },
+];
+/** Of icons of one colour. They are lines already, or close to it. */
+const MANNERS_OF_ONE_COLOUR: readonly Manner[] = [{ weight: 0.15 }, { weight: 0.85, redraw: colouredIn }];
+/** Drawings of each manner that has something to choose. */
+const DRAWINGS = 4;
 
 export interface Icon {
-  sprite(manner: Manner): Sprite;
+  /** As its artist made it. */
+  original(): Sprite;
+  /** In some other manner, or in that one. */
+  redrawn(random: Random): Sprite;
 }
 
 export interface Artwork {
-  /** For each class its icons in all styles, those of one motif together. */
-  readonly classes: readonly (readonly Icon[])[];
+  /** For each class and each set that has it, its icons. */
+  readonly classes: readonly (readonly (readonly Icon[])[])[];
   readonly distractors: readonly Icon[];
 }
 
@@ -63,18 +83,22 @@ const require = createRequire(import.meta.url);
  * @param scale of the scenes that they are for
  */
 export function loadArtwork(styles: readonly Style[], scale = 1): Artwork {
-  const sets = styles.map(
-    (style): IconSet => JSON.parse(readFileSync(require.resolve(`@iconify-json/${style}/icons.json`), 'utf8')),
-  );
-  const icons = (name: string) =>
-    sets.flatMap((set) => {
+  const sets = styles.map((style) => ({ style, set: readSet(style) }));
+  const icons = (set: IconSet, names: readonly string[]) =>
+    names.flatMap((name) => {
       const svg = svgOf(set, name);
       return svg ? [iconOf(svg, scale)] : [];
     });
   return {
-    classes: Object.values(CLASSES).map((names) => names.flatMap(icons)),
-    distractors: DISTRACTORS.flatMap(icons),
+    classes: CLASS_NAMES.map((name) =>
+      sets.map(({ style, set }) => icons(set, namesIn(style, name))).filter(({ length }) => length > 0),
+    ),
+    distractors: sets.flatMap(({ set }) => icons(set, DISTRACTORS)),
   };
+}
+
+function readSet(style: Style): IconSet {
+  return JSON.parse(readFileSync(require.resolve(`@iconify-json/${style}/icons.json`), 'utf8'));
 }
 
 interface Svg {
@@ -89,25 +113,34 @@ function svgOf(set: IconSet, name: string): Svg | undefined {
   return { side: Math.max(width, height), body };
 }
 
-/**
- * Shapes without a stroke of their own inherit the line, and what reaches over the edge of the icon has room. Sets of one
- * colour are drawn in lines already, which more of it would close.
- */
-function textOf({ side, body }: Svg, lineOfManner: number): string {
-  const line = body.includes('currentColor') ? 0 : lineOfManner;
+/** Shapes without a stroke of their own inherit the line, and what reaches over the edge of the icon has room. */
+function textOf({ side, body }: Svg, line: number): string {
   const [from, size] = [-line * side, (1 + 2 * line) * side];
   const stroke = line > 0 ? ` stroke="#000" stroke-width="${line * side}" stroke-linejoin="round"` : '';
   return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="${from} ${from} ${size} ${size}"><g${stroke}>${body}</g></svg>`;
 }
 
 function iconOf(svg: Svg, scale: number): Icon {
-  const sprites = new Map<Manner, Sprite>();
+  const manners = svg.body.includes('currentColor') ? MANNERS_OF_ONE_COLOUR : MANNERS;
+  const sprites = new Map<string, Sprite>();
+  // The same drawing whenever it is made.
+  const draw = ({ line = 0, recoloured = false, redraw }: Manner, drawing: number) => {
+    const random = new Random(svg.body.length + drawing);
+    const body = recoloured ? recolour(svg.body, random) : svg.body;
+    const pixels = rasterise(textOf({ ...svg, body }, line), scale);
+    return spriteOf(redraw ? redraw(pixels, random) : pixels, scale);
+  };
+  const sprite = (manner: Manner, drawing: number) => {
+    const key = `${manners.indexOf(manner)} ${drawing}`;
+    const known = sprites.get(key) ?? draw(manner, drawing);
+    sprites.set(key, known);
+    return known;
+  };
   return {
-    sprite(manner) {
-      const { line, redraw } = MANNERS[manner];
-      const sprite = sprites.get(manner) ?? spriteOf(redraw(rasterise(textOf(svg, line), scale)), scale);
-      sprites.set(manner, sprite);
-      return sprite;
+    original: () => sprite(ORIGINAL, 0),
+    redrawn(random) {
+      const manner = manners[random.weighted(manners.map(({ weight }) => weight))] ?? ORIGINAL;
+      return sprite(manner, manner.recoloured || manner.redraw === colouredIn ? random.below(DRAWINGS) : 0);
     },
   };
 }

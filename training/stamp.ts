@@ -26,6 +26,8 @@ export interface Distortion {
   readonly turn: number;
   /** Wider by this factor, and less high by it. */
   readonly stretch: number;
+  /** Moved so far to the side for each side down. */
+  readonly shear: number;
   readonly mirror: 1 | -1;
   /** Across and down: waves of such an amplitude, in sides, so many to a side, beginning at this angle. */
   readonly waves: readonly [Wave, Wave];
@@ -39,7 +41,7 @@ interface Wave {
 
 /** As artists differ in how they see a thing (`strong`), or about as it was drawn. */
 export function randomDistortion(random: Random, strong: boolean): Distortion {
-  const [turn, stretch, amplitude] = strong ? [0.6, 1.35, 0.05] : [0.45, 1.18, 0];
+  const [turn, stretch, shear, amplitude] = strong ? [0.6, 1.45, 0.25, 0.055] : [0.45, 1.18, 0, 0];
   const wave = (): Wave => ({
     amplitude: amplitude && random.uniform(0, amplitude),
     frequency: amplitude && random.uniform(0.5, 1.5),
@@ -48,6 +50,7 @@ export function randomDistortion(random: Random, strong: boolean): Distortion {
   return {
     turn: random.uniform(-turn, turn),
     stretch: random.uniform(1 / stretch, stretch),
+    shear: shear && random.uniform(-shear, shear),
     mirror: random.chance(0.5) ? -1 : 1,
     waves: [wave(), wave()],
   };
@@ -61,14 +64,16 @@ export function stamp(
   target: Canvas,
   { sprite, x: cx, y: cy, side, owner }: Placement,
   colours: ColourMatrix,
-  { turn, stretch, mirror, waves: [across, down] }: Distortion,
+  { turn, stretch, shear, mirror, waves: [across, down] }: Distortion,
 ): void {
   const { canvas, owners, size } = target;
   const level = levelFor(sprite, side);
   const [cos, sin] = [Math.cos(turn) / side, Math.sin(turn) / side];
   const middle = level.size / 2 - 0.5;
   // Half the diagonal, and what waves add to it.
-  const reach = side * (Math.SQRT1_2 * Math.max(stretch, 1 / stretch) + across.amplitude + down.amplitude);
+  const reach =
+    side *
+    (Math.SQRT1_2 * Math.max(stretch, 1 / stretch) * (1 + Math.abs(shear) / 2) + across.amplitude + down.amplitude);
   const [left, right] = within(cx, reach, size);
   const [top, bottom] = within(cy, reach, size);
   const colour = new Float64Array(4);
@@ -77,8 +82,8 @@ export function stamp(
       const dx = x + 0.5 - cx;
       const dy = y + 0.5 - cy;
       // In sides of the sprite, from its middle.
-      const u = mirror * (cos * dx + sin * dy) * stretch;
       const v = (cos * dy - sin * dx) / stretch;
+      const u = mirror * (cos * dx + sin * dy) * stretch + shear * v;
       sample(
         level,
         middle + level.size * (u + displacement(across, v)),

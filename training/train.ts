@@ -3,9 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { adamW, initialise, serializeSafetensors, Trainable, Trainer, tensor, warmUpCosine } from '../src/index.ts';
 import { resnetScenes } from '../src/nn/models/resnet.ts';
-import { BatchLoader } from './batches.ts';
+import { type Batch, BatchLoader } from './batches.ts';
 import { type LogLine, lossCurve } from './charts.ts';
-import { CLASS_NAMES, TRAINING_STYLES } from './classes.ts';
+import { CLASS_NAMES, PICTOGRAM_STYLES, TRAINING_STYLES } from './classes.ts';
 import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
 import { count, fraction } from './options.ts';
@@ -15,7 +15,9 @@ import { SIZE } from './scenes.ts';
 
 const { values: given } = parseArgs({
   options: {
-    images: { type: 'string', default: '240000' },
+    /** Scenes of the first part of the training, and of the second. */
+    images: { type: 'string', default: '330000' },
+    crowded: { type: 'string', default: '140000' },
     batch: { type: 'string', default: '32' },
     rate: { type: 'string', default: '0.001' },
     seed: { type: 'string', default: '1' },
@@ -26,23 +28,42 @@ const { values: given } = parseArgs({
   },
 });
 const images = count(given.images, 'images');
+const crowded = count(given.crowded, 'crowded');
 const batchSize = count(given.batch, 'batch');
 const seed = count(given.seed, 'seed');
-const steps = Math.floor(images / batchSize);
-const lastStep = given.until ? Math.min(steps, Math.floor(count(given.until, 'until') / batchSize)) : steps;
-const rateOf = warmUpCosine({
-  peak: fraction(given.rate, 'rate'),
-  warmUp: Math.min(200, Math.floor(steps / 10)),
-  steps,
-});
 const WEIGHT_DECAY = 0.05;
-/** The share of the training in which some scenes are easy. */
+/** The share of the first part in which some scenes are easy. */
 const EASING = 0.3;
-/** Of scenes with one object, two, three and four. */
-const OBJECTS = [0.45, 0.4, 0.1, 0.05];
 /** Seconds between lines of progress, and between checkpoints. */
 const REPORT_EVERY = 15;
 const SAVE_EVERY = 60;
+
+/** A part of the training, whose learning rate rises and falls to 0 again. */
+interface Part {
+  readonly first: number;
+  readonly steps: number;
+  readonly rateOf: (step: number) => number;
+  /** Weights of scenes with one object, two, three and four. */
+  readonly objects: readonly number[];
+}
+
+function part(first: number, images: number, peak: number, objects: readonly number[]): Part {
+  const steps = Math.floor(images / batchSize);
+  return {
+    first,
+    steps,
+    objects,
+    rateOf: warmUpCosine({ peak, warmUp: Math.min(200, Math.floor(steps / 10)), steps }),
+  };
+}
+
+const rate = fraction(given.rate, 'rate');
+/** What things look like is learnt best where there are few; then to see one beside the other. */
+const things = part(0, images, rate, [0.4, 0.47, 0.09, 0.04]);
+const pairs = part(things.steps, crowded, rate / 2, [0.2, 0.7, 0.07, 0.03]);
+const parts = [things, pairs];
+const steps = things.steps + pairs.steps;
+const lastStep = given.until ? Math.min(steps, Math.floor(count(given.until, 'until') / batchSize)) : steps;
 
 const paths = {
   checkpoint: `${given.out}/checkpoint.safetensors`,
@@ -64,17 +85,6 @@ if (existsSync(paths.checkpoint)) {
   log = lines.filter((line) => line.images <= trainer.steps * batchSize);
   console.log(`${paths.checkpoint}: goes on at step ${trainer.steps} of ${steps}`);
 }
-const loader = new BatchLoader({
-  styles: TRAINING_STYLES,
-  seed,
-  size: batchSize,
-  first: trainer.steps * batchSize,
-  objects: OBJECTS,
-  distractors: 0.3,
-  augment: true,
-  easing: EASING * images,
-});
-
 let stopping = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -86,31 +96,48 @@ const began = performance.now();
 const firstStep = trainer.steps;
 let [reported, saved] = [began, began];
 let since = { steps: 0, loss: 0, correct: 0 };
-while (trainer.steps < lastStep && !stopping) {
-  const result = await step();
-  // Signals are heard between steps.
-  await setImmediate();
-  since = { steps: since.steps + 1, loss: since.loss + result.loss, correct: since.correct + result.correct };
-  const now = performance.now();
-  if (now - reported > 1000 * REPORT_EVERY || trainer.steps === lastStep) {
-    report(now);
-    reported = now;
-  }
-  if (now - saved > 1000 * SAVE_EVERY) {
-    await save();
-    saved = now;
-  }
-}
+for (const current of parts) await run(current);
 await save();
-loader.close();
 device.destroy();
 
+/** What is left of a part. */
+async function run({ first, steps, objects, rateOf }: Part): Promise<void> {
+  const end = Math.min(first + steps, lastStep);
+  if (trainer.steps >= end) return;
+  const loader = new BatchLoader({
+    styles: [...TRAINING_STYLES, ...PICTOGRAM_STYLES],
+    seed,
+    size: batchSize,
+    first: trainer.steps * batchSize,
+    objects,
+    distractors: 0.3,
+    augment: true,
+    easing: EASING * images,
+  });
+  while (trainer.steps < end && !stopping) {
+    const learningRate = rateOf(trainer.steps - first);
+    const result = await step(await loader.take(), learningRate);
+    // Signals are heard between steps.
+    await setImmediate();
+    since = { steps: since.steps + 1, loss: since.loss + result.loss, correct: since.correct + result.correct };
+    const now = performance.now();
+    if (now - reported > 1000 * REPORT_EVERY || trainer.steps === lastStep) {
+      report(now, learningRate);
+      reported = now;
+    }
+    if (now - saved > 1000 * SAVE_EVERY) {
+      await save();
+      saved = now;
+    }
+  }
+  loader.close();
+}
+
 /** One step: its loss, and of how many scenes the class that the network named first is there. */
-async function step(): Promise<{ loss: number; correct: number }> {
-  const batch = await loader.take();
+async function step(batch: Batch, learningRate: number): Promise<{ loss: number; correct: number }> {
   const images = tensor(device, batch.images, [batchSize, 3, SIZE, SIZE]);
   const targets = tensor(device, batch.targets, [batchSize, CLASS_NAMES.length]);
-  const { loss, logits } = trainer.step(images, targets, rateOf(trainer.steps));
+  const { loss, logits } = trainer.step(images, targets, learningRate);
   try {
     const [value, scores] = [await loss.item(), await logits.data()];
     if (!Number.isFinite(value)) throw new Error(`the loss is ${value}: the training diverged; lower --rate`);
@@ -131,16 +158,16 @@ function countCorrect(scores: ArrayLike<number>, targets: Float32Array): number 
   return correct;
 }
 
-function report(now: number): void {
+function report(now: number, learningRate: number): void {
   const seen = trainer.steps * batchSize;
-  const rate = ((trainer.steps - firstStep) * batchSize) / ((now - began) / 1000);
-  const left = ((steps - trainer.steps) * batchSize) / rate / 60;
+  const speed = ((trainer.steps - firstStep) * batchSize) / ((now - began) / 1000);
+  const left = ((steps - trainer.steps) * batchSize) / speed / 60;
   const line = { images: seen, loss: since.loss / since.steps, accuracy: since.correct / since.steps / batchSize };
   log.push(line);
   since = { steps: 0, loss: 0, correct: 0 };
   console.log(
     `step ${trainer.steps} of ${steps}  loss ${line.loss.toFixed(3)}  accuracy ${(100 * line.accuracy).toFixed(1)} %  ` +
-      `learning rate ${rateOf(trainer.steps - 1).toFixed(4)}  ${rate.toFixed(1)} scenes/s  ${left.toFixed(0)} min left`,
+      `learning rate ${learningRate.toFixed(4)}  ${speed.toFixed(1)} scenes/s  ${left.toFixed(0)} min left`,
   );
 }
 
@@ -153,5 +180,5 @@ async function save(): Promise<void> {
   writeWhole(paths.checkpoint, await trainer.checkpoint());
   writeWhole(paths.network, serializeSafetensors(await network.stateDict(), metadata, 'F16'));
   writeWhole(paths.log, JSON.stringify(log));
-  if (log.length > 0) writeWhole(paths.curve, await lossCurve(log, images));
+  if (log.length > 0) writeWhole(paths.curve, await lossCurve(log, images + crowded));
 }

@@ -23,7 +23,20 @@ function run(...args: string[]): string {
 describe.skipIf(missing !== undefined)(missing ? `training (skipped: ${missing})` : 'training', () => {
   it('in instalments ends with the very weights of one that was not interrupted', () => {
     const train = (folder: string, ...more: string[]) =>
-      run('train', '--images', '16', '--batch', '4', '--threads', '1', '--out', `${out}/${folder}`, ...more);
+      run(
+        'train',
+        '--images',
+        '8',
+        '--crowded',
+        '8',
+        '--batch',
+        '4',
+        '--threads',
+        '1',
+        '--out',
+        `${out}/${folder}`,
+        ...more,
+      );
     train('whole');
     train('parts', '--until', '8');
     expect(train('parts')).toContain('goes on at step 2 of 4');
@@ -36,7 +49,7 @@ describe.skipIf(missing !== undefined)(missing ? `training (skipped: ${missing})
   });
 
   it('gives the same weights with three threads as with one', () => {
-    run('train', '--images', '16', '--batch', '4', '--threads', '3', '--out', `${out}/threads`);
+    run('train', '--images', '8', '--crowded', '8', '--batch', '4', '--threads', '3', '--out', `${out}/threads`);
     const [one, three] = ['whole', 'threads'].map((folder) => readFileSync(`${out}/${folder}/checkpoint.safetensors`));
     expect(three?.equals(one ?? Buffer.of())).toBe(true);
   });

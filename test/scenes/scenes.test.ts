@@ -3,12 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { architecture } from '../../src/nn/models/registry.ts';
 import { at } from '../../src/tensor/shape.ts';
 import { batchOf } from '../../training/batches.ts';
-import { CLASS_NAMES, CLASSES, DISTRACTORS, TEST_STYLES, TRAINING_STYLES } from '../../training/classes.ts';
+import {
+  CLASS_NAMES,
+  CLASSES,
+  DISTRACTORS,
+  namesIn,
+  PICTOGRAM_STYLES,
+  TEST_STYLES,
+  TRAINING_STYLES,
+} from '../../training/classes.ts';
 import { randomMatrix } from '../../training/colour.ts';
 import { Random } from '../../training/random.ts';
 import { DISTRACTOR, drawScene, NOBODY, type SceneOptions, SIZE } from '../../training/scenes.ts';
 import type { Icon, Sprite } from '../../training/sprites.ts';
-import { drawn, lineArt } from '../../training/styles.ts';
+import { colouredIn, drawn, lineArt, recolour } from '../../training/styles.ts';
 
 /* The generator with discs of one colour in place of the artwork, which the project's own packages do not hold. */
 
@@ -25,14 +33,12 @@ function iconOf(colour: readonly number[]): Icon {
   const sprite = (paint: (pixels: Uint8ClampedArray) => Uint8ClampedArray): Sprite => ({
     levels: [SPRITE, SPRITE / 2, SPRITE / 4].map((size) => ({ size, pixels: paint(disc(size, colour)) })),
   });
-  const original = sprite((pixels) => pixels);
-  const outlined = sprite(drawn);
-  const sprites = { original, outlined, boldlyOutlined: outlined, drawn: outlined, lineArt: sprite(lineArt) };
-  return { sprite: (manner) => sprites[manner] };
+  const [original, ...others] = [sprite((pixels) => pixels), sprite(drawn), sprite(lineArt)];
+  return { original: () => original, redrawn: (random) => random.pick(others) };
 }
 
 const artwork = {
-  classes: CLASS_NAMES.map((_, i) => [iconOf([8 * i, 255 - 8 * i, 128])]),
+  classes: CLASS_NAMES.map((_, i) => [[iconOf([8 * i, 255 - 8 * i, 128])]]),
   distractors: [iconOf([255, 255, 255])],
 };
 const training: SceneOptions = { artwork, seed: 1, objects: [4, 3, 2, 1], distractors: 0.5, augment: true };
@@ -101,6 +107,51 @@ describe('batchOf', () => {
   });
 });
 
+describe('recolour', () => {
+  const body =
+    '<path fill="#ff0000"/><path stroke="#fe0101" fill=\'#00f\'/><stop style="stop-color:#102030"/><use href="#abc"/>';
+
+  it('gives equal colours equal ones, leaves dark ones and all that is no colour', () => {
+    const colours = recolour(body, new Random(3)).match(/#[0-9a-f]+/g) ?? [];
+    expect(colours).toHaveLength(5);
+    expect(colours[1]).toBe(colours[0]);
+    expect(colours[2]).not.toBe(colours[0]);
+    expect(colours.slice(3)).toEqual(['#102030', '#abc']);
+    expect(recolour(body, new Random(3))).toBe(recolour(body, new Random(3)));
+    expect(recolour(body, new Random(4))).not.toBe(recolour(body, new Random(3)));
+  });
+});
+
+describe('colouredIn', () => {
+  const SIZE = 40;
+  const ringOf = (inner: number) =>
+    Uint8ClampedArray.from({ length: 4 * SIZE * SIZE }, (_, i) => {
+      const [x, y] = [Math.floor(i / 4) % SIZE, Math.floor(i / 4 / SIZE)];
+      const radius = Math.hypot(x - SIZE / 2, y - SIZE / 2);
+      return i % 4 === 3 && radius > inner && radius < 15 ? 255 : 0;
+    });
+  const pixelAt = (pixels: Uint8ClampedArray, x: number, y: number) => [
+    ...pixels.subarray(4 * (y * SIZE + x), 4 * (y * SIZE + x) + 4),
+  ];
+
+  it('fills what lines enclose, and nothing else', () => {
+    const pixels = colouredIn(ringOf(12), new Random(1));
+    const [middle, line, outside] = [pixelAt(pixels, 20, 20), pixelAt(pixels, 20, 33), pixelAt(pixels, 2, 2)];
+    expect(middle[3]).toBe(255);
+    expect(Math.max(...middle.slice(0, 3))).toBeGreaterThan(80);
+    expect(line).toEqual([0, 0, 0, 255]);
+    expect(outside).toEqual([0, 0, 0, 0]);
+  });
+
+  it('gives a silhouette a colour and a black line around it', () => {
+    const pixels = colouredIn(ringOf(4), new Random(1));
+    const [body, border] = [pixelAt(pixels, 20, 30), pixelAt(pixels, 20, 35)];
+    expect(Math.max(...body.slice(0, 3))).toBeGreaterThan(80);
+    expect(border).toEqual([0, 0, 0, 255]);
+    expect(pixelAt(pixels, 20, 20)).not.toEqual(body);
+  });
+});
+
 describe('the classes', () => {
   it('are at least 24, share no icon with each other or with the distractors', () => {
     expect(CLASS_NAMES.length).toBeGreaterThanOrEqual(24);
@@ -108,12 +159,19 @@ describe('the classes', () => {
     expect(new Set(icons).size).toBe(icons.length);
   });
 
+  it('go by other names among pictograms, each name by one class', () => {
+    const icons = CLASS_NAMES.flatMap((name) => namesIn('mdi', name));
+    expect(new Set(icons).size).toBe(icons.length);
+    expect(CLASS_NAMES.filter((name) => namesIn('mdi', name).length === 0)).toEqual([]);
+    expect(namesIn('openmoji', 'cat')).toEqual(CLASSES.cat);
+  });
+
   it('are those of the network that is shipped, in its order', () => {
     expect(CLASS_NAMES).toEqual(architecture('resnet-scenes').labels);
   });
 
   it('are tested in a style that no training sees', () => {
-    const seen: readonly string[] = TRAINING_STYLES;
+    const seen: readonly string[] = [...TRAINING_STYLES, ...PICTOGRAM_STYLES];
     expect(TEST_STYLES.filter((style) => seen.includes(style))).toEqual([]);
   });
 });
