@@ -28,6 +28,8 @@ const lines = (count: number, line: (i: number) => string) => upTo(count).map(li
  *   subgroup   the first `lanes` threads of a subgroup load different weights and broadcast them.
  *   workgroup  `depth` vectors of each channel and pixel of the tile lie in workgroup memory at a time.
  *
+ * The depth may be split: then the sums of each part go to a copy of y of their own (see `splitSumsWgsl`).
+ *
  * Memory: pixels of source and y, and their groups, lie `source_pixel`, `source_group`, `y_pixel` and `y_group` apart, which makes
  * them channels-last, or matrices one after the other; w[c] is [kh][kw][rows]. Whatever else there is to know is a uniform, so that one
  * pipeline serves all shapes.
@@ -47,8 +49,10 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
 ) {
-  let tile = workgroup.y * workgroups.x + workgroup.x;
-  if (tile >= u.tiles) { return; }
+  let index = workgroup.y * workgroups.x + workgroup.x;
+  let split = index / u.tiles;
+  let tile = index % u.tiles;
+  if (split >= u.splits) { return; }
   let channel_tile = tile / u.pixel_tiles;
   let group = channel_tile / u.channel_tiles;
   let first_channel = channel_tile % u.channel_tiles * ${down * channels}u;
@@ -63,7 +67,7 @@ ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
     let channel = c + i / ${pixels}u * 4u;
     let pixel = p + i % ${pixels}u * ${across}u;
     if (channel < u.columns && pixel < u.pixels) {
-      let to = group * u.y_group + target_at(pixel) * u.y_pixel + channel;
+      let to = split * u.y_split + group * u.y_group + target_at(pixel) * u.y_pixel + channel;
       store(sums[i], to, group * u.columns + channel, u.columns - channel);
     }
   }
@@ -172,6 +176,8 @@ function sumFromBuffers(tiles: Tiles, vectors: boolean): string {
   const { channel, count, matrix } = tiles.sharing === 'subgroup' ? broadcastWeights(tiles) : ownWeights(tiles);
   return `${lines(pixels, (j) => `  let window${j} = window_of(p + ${j * across}u);`)}
 ${lines(count, (i) => `  let w_from${i} = group * u.w_group + min(c + ${channel(i)}, u.columns - 1u) * u.w_channel;`)}
+  let first_row = split * u.split_depth;
+  let last_row = min(first_row + u.split_depth, u.depth);
   for (var ty = 0u; ty < u.taps_h; ty++) {
     for (var tx = 0u; tx < u.taps_w; tx++) {
       let tap = tap_at(ty, tx);
@@ -182,7 +188,7 @@ ${lines(
       let inside${j} = from${j} != OUTSIDE;
       let at${j} = select(0u, from${j}, inside${j});`,
 )}
-      for (var r = 0u; r < u.depth; r += ${stepOf(vectors)}) {
+      for (var r = first_row; r < last_row; r += ${stepOf(vectors)}) {
 ${lines(pixels, (j) => `        let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
 ${lines(channels / 4, (i) => `${matrix(i)}\n${addProducts(i, pixels)}`)}
       }
@@ -243,10 +249,11 @@ ${lines(
 )}
 ${lines(tilePixels / slots, (j) => `  let window${j} = window_of(first_pixel + slot + ${j * slots}u);`)}
   let tap_vectors = (u.depth + ${step} - 1u) / ${step};
-  let vectors = u.taps_h * u.taps_w * tap_vectors;
-  for (var block = 0u; block < vectors; block += ${depth}u) {
+  let first_vector = split * u.split_depth;
+  let last_vector = min(first_vector + u.split_depth, u.taps_h * u.taps_w * tap_vectors);
+  for (var block = first_vector; block < last_vector; block += ${depth}u) {
     let vector = block + vector_in_block;
-    let exists = vector < vectors;
+    let exists = vector < last_vector;
     let tap = vector / tap_vectors;
     let ty = tap / u.taps_w;
     let tx = tap % u.taps_w;
@@ -275,6 +282,19 @@ ${addProducts(i, pixels)}`,
     }
     workgroupBarrier();
   }`;
+}
+
+/** Adds up the sums of all parts, four channels or one for each thread, with what follows the sums. */
+export function splitSumsWgsl(vectors: boolean): string {
+  const [width, type] = vectors ? [4, 'vec4f'] : [1, 'f32'];
+  return `${storeWgsl(vectors)}
+${linearMain(
+  'u.count',
+  `  var sum = ${type}();
+  for (var split = 0u; split < u.splits; split++) { sum += part[split * u.count + index]; }
+  let to = index * ${width}u;
+  store(vec4f(sum), to, to % u.channels, ${width}u);`,
+)}`;
 }
 
 /** Pixels that a thread of `depthwiseWgsl` computes. */

@@ -1,8 +1,15 @@
 import { at } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
 import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, workgroupGrid } from '../webgpu/program.ts';
-import { chooseTiling, countTiles, type ProductSize, type ShaderTarget, tilesOf } from '../webgpu/tiles.ts';
-import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl } from './conv2d.wgsl.ts';
+import {
+  chooseSplits,
+  chooseTiling,
+  countTiles,
+  type ProductSize,
+  type ShaderTarget,
+  tilesOf,
+} from '../webgpu/tiles.ts';
+import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
 import type { Algorithm, ConvGeometry, GatherShape, WeightGradientShape } from './geometry.ts';
 import { type Phase, phases } from './phases.ts';
@@ -41,10 +48,60 @@ export function gatherConvolutionWgsl(
 ): WgslProgram[] {
   const asked = algorithm ? { ...target, algorithm } : target;
   if (chooseAlgorithm(asked, conv) === 'winograd') return winogradPrograms(conv, epilogue, target);
-  const program = isDepthwise(conv) ? depthwiseProgram : productProgram;
-  return phases(conv, 0).flatMap((down) =>
-    phases(conv, 1).map((across) => program(conv, { down, across }, epilogue, target)),
-  );
+  const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
+  if (isDepthwise(conv)) return pairs.map((pair) => depthwiseProgram(conv, pair, epilogue));
+  const [only, ...others] = pairs;
+  if (only && others.length === 0) return productPrograms(conv, only, epilogue, target);
+  // Each phase makes a part of the pixels.
+  return pairs.map((pair) => productProgram(conv, pair, epilogue, target));
+}
+
+/** Numbers in the result. */
+function resultSize({ batch, target, groups, columns }: GatherShape): number {
+  return batch * target[0] * target[1] * groups * columns;
+}
+
+/** The product of all pixels, in one pass, or in two with the depth split. */
+function productPrograms(
+  conv: GatherShape,
+  pair: PhasePair,
+  epilogue: Epilogue,
+  target: ShaderTarget,
+  options: ProductOptions = {},
+): WgslProgram[] {
+  const size = productSize(conv, pair);
+  const splits = chooseSplits(target, tilesOf(chooseTiling(target, size).tiling, target), size);
+  if (splits === 1) return [productProgram(conv, pair, epilogue, target, options)];
+  const numbers = resultSize(conv);
+  const parts = (written: boolean): ProgramOperand => ({
+    scratch: { name: 'parts', bytes: FLOAT * splits * numbers, written },
+  });
+  const vectors = conv.columns % 4 === 0;
+  const count = vectors ? numbers / 4 : numbers;
+  return [
+    productProgram(conv, pair, NOTHING, target, { ...options, splits, y: parts(true) }),
+    {
+      key: `conv2d/splits/${vectors ? 4 : 1}`,
+      code: () => splitSumsWgsl(vectors),
+      bindings: [
+        { name: 'part', type: vectors ? 'vec4f' : 'f32', operand: parts(false) },
+        ...epilogueBindings(epilogue, vectors, parts(false), options.y),
+      ],
+      uniforms: [
+        ['count', 'u32', count],
+        ['splits', 'u32', splits],
+        ['channels', 'u32', conv.groups * conv.columns],
+        ...epilogueUniforms(epilogue),
+      ],
+      workgroups: linearGrid(count),
+    },
+  ];
+}
+
+function productSize(conv: GatherShape, pair: PhasePair): ProductSize {
+  const { groups, rows, columns } = conv;
+  const depth = rows * pair.down.taps.count * pair.across.taps.count;
+  return { groups, channels: columns, pixels: countPixels(conv, pair), depth };
 }
 
 function productProgram(
@@ -52,16 +109,19 @@ function productProgram(
   pair: PhasePair,
   epilogue: Epilogue,
   target: ShaderTarget,
-  { groupsApart = false, ...operands }: Partial<Operands> & { readonly groupsApart?: boolean } = {},
+  { groupsApart = false, splits = 1, ...operands }: ProductOptions = {},
 ): WgslProgram {
   const { transposed, groups, rows, columns, kernel, source, batch } = conv;
-  const depth = rows * pair.down.taps.count * pair.across.taps.count;
-  const size: ProductSize = { groups, channels: columns, pixels: countPixels(conv, pair), depth };
+  const size = productSize(conv, pair);
   const { tiling } = chooseTiling(target, size);
   const tiles = tilesOf(tiling, target);
   const counts = countTiles(tiles, size);
+  const inMemory = tiles.sharing === 'workgroup';
   const vectors = { rows: rows % 4 === 0, columns: columns % 4 === 0 };
   const unit = vectors.rows ? 4 : 1;
+  // Counted in vectors of all taps, or in rows of each.
+  const whole = inMemory ? pair.down.taps.count * pair.across.taps.count * Math.ceil(rows / 4) : rows / unit;
+  const part = inMemory ? tiles.depth : 4 / unit;
   const tap = (transposed ? groups * rows : rows) / unit;
   const channel = kernel[0] * kernel[1] * tap;
   return {
@@ -71,6 +131,9 @@ function productProgram(
     bindings: bindings(epilogue, vectors, operands),
     uniforms: [
       ['tiles', 'u32', counts.tiles],
+      ['splits', 'u32', splits],
+      ['split_depth', 'u32', Math.ceil(whole / splits / part) * part],
+      ['y_split', 'u32', resultSize(conv)],
       ['pixel_tiles', 'u32', counts.pixelTiles],
       ['channel_tiles', 'u32', counts.channelTiles],
       ['sums', 'u32', (tiles.channels / 4) * tiles.pixels],
@@ -85,7 +148,7 @@ function productProgram(
       ['w_tap', 'u32', tap],
       ...commonUniforms(conv, pair, epilogue),
     ],
-    workgroups: workgroupGrid(counts.tiles),
+    workgroups: workgroupGrid(counts.tiles * splits),
   };
 }
 
@@ -113,6 +176,15 @@ function depthwiseProgram(conv: GatherShape, pair: PhasePair, epilogue: Epilogue
 function countPixels({ batch }: GatherShape, { down, across }: PhasePair): number {
   return batch * down.count * across.count;
 }
+
+interface ProductOptions extends Partial<Operands> {
+  /** Whether the groups of source and result lie one after the other, not beside each other in each pixel. */
+  readonly groupsApart?: boolean;
+  /** Parts of the depth, each with a result of its own. */
+  readonly splits?: number;
+}
+
+const NOTHING: Epilogue = { bias: false, residual: false, relu: false };
 
 /** Where the source, the weight and the result are, if not where the op has them. */
 interface Operands {
@@ -192,11 +264,11 @@ function axisUniforms(
  * y[p, g, c] = sum over rows r of source[p, g, r] * w[g, c, r]: a 1x1 convolution over an image of one row. With `groupsApart` the
  * matrices of source and y lie one after the other, [g, p, r] and [g, p, c].
  */
-export function matricesProgram(
+export function matricesPrograms(
   { pixels, ...sizes }: Pick<GatherShape, 'groups' | 'rows' | 'columns'> & { readonly pixels: number },
   target: ShaderTarget,
   operands: Operands & { readonly groupsApart?: boolean },
-): WgslProgram {
+): WgslProgram[] {
   const row: Pair = [1, pixels];
   const once: Pair = [1, 1];
   const conv: GatherShape = {
@@ -204,7 +276,7 @@ export function matricesProgram(
     ...{ stride: once, padding: [0, 0], dilation: once },
   };
   const pair = { down: at(phases(conv, 0), 0), across: at(phases(conv, 1), 0) };
-  return productProgram(conv, pair, { bias: false, residual: false, relu: false }, target, operands);
+  return productPrograms(conv, pair, NOTHING, target, operands);
 }
 
 /** See winograd.wgsl.ts. */
@@ -232,7 +304,7 @@ function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderT
   const sums = scratch('sums', columns, false);
   return [
     inputProgram(conv, scratch('input', rows, true)),
-    matricesProgram(products, target, operands),
+    ...matricesPrograms(products, target, operands),
     outputProgram(conv, sums, {
       bindings: epilogueBindings(epilogue, true, sums),
       uniforms: epilogueUniforms(epilogue),

@@ -10,7 +10,7 @@ import { add } from '../pointwise/index.ts';
 import { reshape, transpose } from '../view/index.ts';
 import { lastTwo } from './last-two.ts';
 import { matmulWasm } from './wasm.ts';
-import { matmulProgram, type Shader } from './wgsl.ts';
+import { matmulPrograms, type Shader } from './wgsl.ts';
 
 export interface MatmulAttributes {
   /** The shader on WebGPU; by the sizes when left out. Tests ask for each. */
@@ -38,7 +38,7 @@ export const matmulDefinition: OpDefinition<MatmulAttributes> = {
   },
 
   webgpu({ inputs: [a, b], outputs: [y], attributes: { shader }, target }) {
-    return a && b && y ? [matmulProgram(batchSpace(y, a, b), { y, a, b }, target, shader)] : [];
+    return a && b && y ? matmulPrograms(batchSpace(y, a, b), { y, a, b }, target, shader) : [];
   },
 };
 

@@ -1,6 +1,6 @@
 import { denseLayout, expandLayout, isDense, type Layout, type TensorSpec } from '../../tensor/layout.ts';
 import { at, sizeOf } from '../../tensor/shape.ts';
-import { matricesProgram } from '../conv2d/wgsl.ts';
+import { matricesPrograms } from '../conv2d/wgsl.ts';
 import { copyKernel } from '../copy/kernel.ts';
 import { addressingUniforms, type IterationSpace } from '../core/iteration.ts';
 import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, WORKGROUP } from '../webgpu/program.ts';
@@ -21,40 +21,42 @@ interface Operands {
   readonly b: TensorSpec;
 }
 
-export function matmulProgram(
+export function matmulPrograms(
   batch: IterationSpace,
   operands: Operands,
   target: ShaderTarget,
   shader: Shader = usualShader(operands, target),
-): WgslProgram {
+): WgslProgram[] {
   const { y, b } = operands;
   const [depth] = lastTwo(b.shape);
-  if (shader === 'tiling' && depth > 0) return tilingProgram(operands, target);
+  if (shader === 'tiling' && depth > 0) return tilingPrograms(operands, target);
   const [rows, columns] = lastTwo(y.shape);
   const rowTiles = Math.ceil(rows / TILE);
   const columnTiles = Math.ceil(columns / TILE);
   const count = batch.count * rowTiles * columnTiles;
   const split = shader === 'split';
-  return {
-    key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
-    code: () => (split ? splitShader : tileShader)(batch),
-    bindings: [
-      { name: 'a', type: 'f32', operand: { input: 0 } },
-      { name: 'b', type: 'f32', operand: { input: 1 } },
-      { name: 'y', type: 'f32', operand: { output: 0 } },
-    ],
-    uniforms: [
-      ['count', 'u32', count],
-      ...addressingUniforms(batch, OPERANDS),
-      ['rows', 'u32', rows],
-      ['columns', 'u32', columns],
-      ['depth', 'u32', depth],
-      ['row_tiles', 'u32', rowTiles],
-      ['column_tiles', 'u32', columnTiles],
-      ...OPERANDS.flatMap((name) => strideUniforms(name, operands[name])),
-    ],
-    workgroups: linearGrid(split ? count * WORKGROUP : count),
-  };
+  return [
+    {
+      key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
+      code: () => (split ? splitShader : tileShader)(batch),
+      bindings: [
+        { name: 'a', type: 'f32', operand: { input: 0 } },
+        { name: 'b', type: 'f32', operand: { input: 1 } },
+        { name: 'y', type: 'f32', operand: { output: 0 } },
+      ],
+      uniforms: [
+        ['count', 'u32', count],
+        ...addressingUniforms(batch, OPERANDS),
+        ['rows', 'u32', rows],
+        ['columns', 'u32', columns],
+        ['depth', 'u32', depth],
+        ['row_tiles', 'u32', rowTiles],
+        ['column_tiles', 'u32', columnTiles],
+        ...OPERANDS.flatMap((name) => strideUniforms(name, operands[name])),
+      ],
+      workgroups: linearGrid(split ? count * WORKGROUP : count),
+    },
+  ];
 }
 
 /**
@@ -70,7 +72,7 @@ function usualShader({ y, b }: Operands, { software }: ShaderTarget): Shader {
 }
 
 /** Row by row of a, and column by column of b; either is copied if it does not lie so. */
-function tilingProgram({ y, a, b }: Operands, target: ShaderTarget): WgslProgram {
+function tilingPrograms({ y, a, b }: Operands, target: ShaderTarget): WgslProgram[] {
   const batch = y.shape.slice(0, -2);
   const [rows, columns] = lastTwo(y.shape);
   const [, depth] = lastTwo(a.shape);
@@ -79,7 +81,7 @@ function tilingProgram({ y, a, b }: Operands, target: ShaderTarget): WgslProgram
   const matrices = shared ? 1 : sizeOf(batch);
   const every = (x: Layout) => expandLayout(x, [...batch, ...x.shape.slice(-2)]);
   const bMatrices = shared ? { ...b, shape: b.shape.slice(-2), strides: b.strides.slice(-2) } : every(b);
-  return matricesProgram(
+  return matricesPrograms(
     { groups: matrices, pixels: (sizeOf(batch) * rows) / matrices, rows: depth, columns },
     target,
     {

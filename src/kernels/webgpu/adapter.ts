@@ -105,6 +105,14 @@ function requireAlgorithm(name: string): Algorithm {
   return algorithm;
 }
 
+const MOST_SPLITS = 64;
+
+function requireSplits(given: number | string): number {
+  const splits = Number(given);
+  if (Number.isInteger(splits) && splits >= 1 && splits <= MOST_SPLITS) return splits;
+  throw new UsageError(`splits "${given}": use a whole number from 1 to ${MOST_SPLITS}`);
+}
+
 /** What can be chosen about a WebGPU device. */
 export interface WebGpuDeviceOptions {
   /**
@@ -117,6 +125,8 @@ export interface WebGpuDeviceOptions {
    * FMGCAM_ALGORITHM says.
    */
   readonly algorithm?: Algorithm;
+  /** Into how many parts the depth of a product is split: by adapter and sizes when left out, or as FMGCAM_SPLITS says. */
+  readonly splits?: number;
   /**
    * What `fmgcam tune` measured on this adapter, see `parseTable`. In Node, the table in the user's cache folder when left
    * out; null for none.
@@ -130,7 +140,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, algorithm, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, splits, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -148,11 +158,16 @@ export async function openAdapter(
     const table = tuning === undefined ? await findUserTable(info) : tuning;
     const facts = { ...deviceFacts(gpu, info), ...measuredOn(info, table ?? undefined) };
     const env = globalThis.process?.env ?? {};
-    const wanted = { tiles: tiles ?? env.FMGCAM_TILES, algorithm: algorithm ?? env.FMGCAM_ALGORITHM };
+    const wanted = {
+      tiles: tiles ?? env.FMGCAM_TILES,
+      algorithm: algorithm ?? env.FMGCAM_ALGORITHM,
+      splits: splits ?? env.FMGCAM_SPLITS,
+    };
     const target = {
       ...facts,
       tiling: wanted.tiles === undefined ? undefined : requireTiling(wanted.tiles, facts),
       algorithm: wanted.algorithm === undefined ? undefined : requireAlgorithm(wanted.algorithm),
+      splits: wanted.splits === undefined ? undefined : requireSplits(wanted.splits),
     };
     return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
   } catch (error) {

@@ -42,6 +42,8 @@ export interface Choice {
 export interface ShaderTarget extends DeviceFacts {
   /** The tiling of every product, where one is asked for. */
   readonly tiling?: Tiling | undefined;
+  /** Into how many parts the depth of every product is split that can be split so, where that is asked for. */
+  readonly splits?: number | undefined;
   /** How every convolution is computed that can be computed so, where that is asked for. */
   readonly algorithm?: Algorithm | undefined;
   /** What was measured to be the fastest for a product, if that was measured. */
@@ -147,6 +149,20 @@ function likelyTiling(target: ShaderTarget, size: ProductSize): Choice {
   });
   if (!large) return { tiling: smallest, reason: 'a hardware GPU: larger tiles would be too few or too empty' };
   return { tiling: large, reason: `a hardware GPU: the largest tiles of which there are ${ENOUGH_WORKGROUPS}` };
+}
+
+/** Fewer products in each sum of a part are not worth a second pass over its sums. */
+const LEAST_DEPTH = 256;
+
+/**
+ * Into how many parts the depth of a product is split, so that there are enough workgroups where its tiles are few and deep;
+ * the sums of the parts are added up in a second pass. A CPU has no use for so many.
+ */
+export function chooseSplits({ software, splits }: ShaderTarget, tiles: Tiles, size: ProductSize): number {
+  if (splits !== undefined) return splits;
+  if (software) return 1;
+  const wanted = Math.floor(ENOUGH_WORKGROUPS / countTiles(tiles, size).tiles);
+  return Math.max(1, Math.min(wanted, Math.floor(size.depth / LEAST_DEPTH)));
 }
 
 /** How many tiles a product has, and how many of them lie side by side. */

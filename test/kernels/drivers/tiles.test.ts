@@ -84,6 +84,33 @@ describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) =>
   });
 });
 
+describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
+  'products of split depth in tiles %s',
+  (tiles) => {
+    let device: Device;
+    const oracle = new CpuDevice({ kernels: 'typescript' });
+    beforeAll(async () => {
+      device = await createDevice('webgpu', { tiles, splits: 3 });
+    });
+    afterAll(() => {
+      expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+      device.destroy();
+      oracle.destroy();
+    });
+
+    it('agree with the TypeScript kernels', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
+          await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+          const [actual, expected] = [await multiply(device, product), await multiply(oracle, product)];
+          expectSums(actual, expected, await multiply(oracle, product, magnitudes), TOLERANCE);
+        }),
+        { numRuns: 20 },
+      );
+    });
+  },
+);
+
 describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
   let device: Device;
   const oracle = new CpuDevice({ kernels: 'typescript' });
@@ -110,6 +137,7 @@ describe.skipIf(missing)('a WebGPU device', () => {
   it.each([
     ['FMGCAM_TILES', 'tiles "square" are unknown; use register, subgroup, '],
     ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct or winograd'],
+    ['FMGCAM_SPLITS', 'splits "square": use a whole number from 1 to 64'],
   ])('is told what to do by %s', async (name, message) => {
     vi.stubEnv(name, 'square');
     try {

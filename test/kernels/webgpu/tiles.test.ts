@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DeviceFacts } from '../../../src/kernels/webgpu/facts.ts';
 import { workgroupGrid } from '../../../src/kernels/webgpu/program.ts';
-import { chooseTiling, countTiles, obstacle, requireTiling, tilesOf } from '../../../src/kernels/webgpu/tiles.ts';
+import {
+  chooseSplits,
+  chooseTiling,
+  countTiles,
+  obstacle,
+  requireTiling,
+  tilesOf,
+} from '../../../src/kernels/webgpu/tiles.ts';
 
 const subgroups = fc
   .tuple(fc.constantFrom(4, 8, 16, 32, 64), fc.constantFrom(1, 2, 4))
@@ -92,5 +99,21 @@ describe('the tiling of a matrix product', () => {
         expect(Math.max(x, y, z)).toBeLessThanOrEqual(65535);
       }),
     );
+  });
+});
+
+describe('the split of the depth', () => {
+  const tiles = tilesOf('workgroup-32x32', gpu);
+  // 3x3 of 512 channels at 7 x 7: 16 x 2 tiles.
+  const late = { groups: 1, channels: 512, pixels: 49, depth: 4608 };
+
+  it.each([
+    ['fills a GPU where tiles are few and deep', gpu, late, 4],
+    ['is left where tiles are enough', gpu, { ...late, pixels: 3136 }, 1],
+    ['is left where there is little to sum', gpu, { ...late, depth: 300 }, 1],
+    ['is nothing for a CPU', lavapipe, late, 1],
+    ['is what was asked for', { ...lavapipe, splits: 7 }, late, 7],
+  ])('%s', (_, facts, size, expected) => {
+    expect(chooseSplits(facts, tiles, size)).toBe(expected);
   });
 });
