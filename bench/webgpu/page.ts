@@ -112,12 +112,18 @@ function mark(x: number, y: number, colour: string, title: string): string {
   return `<circle cx="${round(x)}" cy="${round(y)}" r="4" fill="${colour}" fill-opacity="0.75"><title>${escapeHtml(title)}</title></circle>`;
 }
 
+/** Width of a letter, about. */
+const LETTER = 6.2;
+
 function legend(names: readonly string[]): string {
+  // Behind the name of an axis.
+  let next = LEFT + 70;
   return names
-    .map(
-      (name, i) =>
-        `<circle cx="${LEFT + 150 + i * 122}" cy="10" r="4" fill="${colourOf(i)}"/><text x="${LEFT + 158 + i * 122}" y="14">${escapeHtml(name)}</text>`,
-    )
+    .map((name, i) => {
+      const x = next;
+      next += Math.round(26 + LETTER * name.length);
+      return `<circle cx="${x}" cy="10" r="4" fill="${colourOf(i)}"/><text x="${x + 8}" y="14">${escapeHtml(name)}</text>`;
+    })
     .join('');
 }
 
