@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
+import type { GatherShape } from '../kernels/conv2d/geometry.ts';
+import { chooseAlgorithm, MATRICES, winogradTiles } from '../kernels/conv2d/winograd.wgsl.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
 import type { TuningTable } from '../kernels/tuning/table.ts';
@@ -124,12 +126,29 @@ async function findTuning(adapter: GPUAdapterInfo): Promise<{ tuning: TuningTabl
   }
 }
 
-/** How convolutions share their work out to threads, and why. */
+/** How convolutions are computed, how they share their work out to threads, and why. */
 function tilesFacts(target: ShaderTarget): Finding['facts'] {
-  const facts = LAYERS.map(({ channels, size }) => {
-    const product = { groups: 1, channels, pixels: size ** 2, depth: 9 * channels };
-    const { tiling, reason } = chooseTiling(target, product);
-    return [`tiles for 3x3, ${channels} channels at ${size} x ${size}`, `${tiling} (${reason})`];
+  const facts = LAYERS.flatMap(({ channels, size }) => {
+    const layer = `3x3, ${channels} channels at ${size} x ${size}`;
+    const conv: GatherShape = {
+      ...{ transposed: false, batch: 1, groups: 1, rows: channels, columns: channels },
+      ...{
+        source: [size, size],
+        target: [size, size],
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+      },
+    };
+    const { algorithm, reason } = chooseAlgorithm(target, conv);
+    const direct = { groups: 1, channels, pixels: size ** 2, depth: 9 * channels };
+    const winograd = { groups: MATRICES, channels, pixels: winogradTiles(conv), depth: channels };
+    const tiles = chooseTiling(target, algorithm === 'winograd' ? winograd : direct);
+    return [
+      [`algorithm for ${layer}`, `${algorithm} (${reason})`],
+      [`tiles for ${layer}`, `${tiles.tiling} (${tiles.reason})`],
+    ];
   });
   return Object.fromEntries(facts);
 }

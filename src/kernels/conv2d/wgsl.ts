@@ -47,7 +47,7 @@ export function gatherConvolutionWgsl(
   algorithm?: Algorithm,
 ): WgslProgram[] {
   const asked = algorithm ? { ...target, algorithm } : target;
-  if (chooseAlgorithm(asked, conv) === 'winograd') return winogradPrograms(conv, epilogue, target);
+  if (chooseAlgorithm(asked, conv).algorithm === 'winograd') return winogradPrograms(conv, epilogue, target);
   const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
   if (isDepthwise(conv)) return pairs.map((pair) => depthwiseProgram(conv, pair, epilogue));
   const [only, ...others] = pairs;

@@ -74,11 +74,17 @@ const FEW_CHANNELS = 64;
  * Minimal filtering where it is asked for, and where it was measured to be faster: on lavapipe and SwiftShader it takes 0.4 to
  * 0.8 of the time above these limits. No hardware GPU was measured.
  */
-export function chooseAlgorithm({ software, algorithm }: ShaderTarget, conv: GatherShape): Algorithm {
-  if (!isWinograd(conv)) return 'direct';
-  if (algorithm) return algorithm;
-  const wins = winogradTiles(conv) >= FEW_TILES && Math.min(conv.rows, conv.columns) >= FEW_CHANNELS;
-  return software && wins ? 'winograd' : 'direct';
+export function chooseAlgorithm(
+  { software, algorithm }: ShaderTarget,
+  conv: GatherShape,
+): { readonly algorithm: Algorithm; readonly reason: string } {
+  if (!isWinograd(conv)) return { algorithm: 'direct', reason: 'it is no 3x3 of stride 1 with channels in fours' };
+  if (algorithm) return { algorithm, reason: 'asked for' };
+  if (!software) return { algorithm: 'direct', reason: 'a hardware GPU, where winograd was not measured' };
+  const tiles = winogradTiles(conv);
+  const wins = tiles >= FEW_TILES && Math.min(conv.rows, conv.columns) >= FEW_CHANNELS;
+  const reason = `a software driver: ${tiles} tiles of 4 x 4 pixels, where ${FEW_TILES} and ${FEW_CHANNELS} channels are enough`;
+  return { algorithm: wins ? 'winograd' : 'direct', reason };
 }
 
 /**
