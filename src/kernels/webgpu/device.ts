@@ -58,8 +58,7 @@ export class WebGpuDevice implements Device {
   #uniformEnd = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
-  /** The pipeline that the pass has set. */
-  #set: GPUComputePipeline | undefined;
+  #pipelineOfPass: GPUComputePipeline | undefined;
   /** The first thing that went wrong. All commands of its submit are dropped, so no result after it can be trusted. */
   #fault: DeviceError | undefined;
   #destroyed = false;
@@ -220,7 +219,7 @@ export class WebGpuDevice implements Device {
   async #rehearse(program: WgslProgram): Promise<void> {
     const scratch = program.bindings.map(() => this.#pool.allocate(1));
     this.#record(program, scratch, [1, 1, 1]);
-    for (const block of scratch) this.#pool.release(block);
+    for (const block of scratch) this.release(block);
     this.flush();
     await this.#settle(this.gpu.queue.onSubmittedWorkDone());
     this.#check();
@@ -262,8 +261,8 @@ export class WebGpuDevice implements Device {
     const encoder = this.#recording();
     for (const { buffer } of blocks) this.#touched.add(buffer);
     this.#pass ??= encoder.beginComputePass();
-    if (pipeline !== this.#set) this.#pass.setPipeline(pipeline);
-    this.#set = pipeline;
+    if (pipeline !== this.#pipelineOfPass) this.#pass.setPipeline(pipeline);
+    this.#pipelineOfPass = pipeline;
     this.#pass.setBindGroup(0, group);
     this.#pass.setBindGroup(1, this.#uniformGroup, [offset]);
     this.#pass.dispatchWorkgroups(...workgroups);
@@ -303,7 +302,7 @@ export class WebGpuDevice implements Device {
   #endPass(): void {
     this.#pass?.end();
     this.#pass = undefined;
-    this.#set = undefined;
+    this.#pipelineOfPass = undefined;
   }
 }
 
