@@ -23,7 +23,7 @@ export interface Pace {
 }
 
 const SHORT_RUNS: Pace = { warmUp: 3, runsPerTurn: 3 };
-/** For runs of many forward passes, which warm themselves up. */
+/** For runs that take long, which warm themselves up. */
 export const LONG_RUNS: Pace = { warmUp: 1, runsPerTurn: 1 };
 
 /** Milliseconds before a turn, so that the threads of the one before have stopped spinning. */

@@ -17,7 +17,7 @@ export const COMMANDS = {
   cam: { about: 'FM-G-CAM against the forward pass alone, and against PyTorch', knows: ['device', 'threads'] },
   methods: { about: 'explanations by each method against forward passes, on one thread', knows: [] },
   metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
-  cold: { about: 'the first explanation in a fresh process against later ones', knows: ['threads'] },
+  cold: { about: 'the first explanation in a fresh process against later ones', knows: ['device', 'threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
   webgpu: { about: "each convolution with every tiling on this GPU, against the GPU's own ceilings", knows: ['model'] },
   compare: {
@@ -60,7 +60,7 @@ export const USAGE = [
   '  --rounds N       rounds of the interleaved run (10; cold: fresh processes)',
   `  --model A,B      peers, metrics: the networks, of ${NETWORKS.join(', ')} (resnet50,resnet18)`,
   '                   webgpu: any of ours (resnet18,resnet50,densenet121)',
-  '  --device D       peers, kernels, cam: cpu, or webgpu for the adapter that WebGPU prefers, against its peers there (cpu)',
+  '  --device D       peers, kernels, cam, cold: cpu, or webgpu for the adapter that WebGPU prefers (cpu)',
   '  --threads A,B    on the CPU; peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
   '  --json FILE      writes every single time into a file; webgpu goes on from what is in it',
   '  --out FILE       compare: writes a page (compare.html)',

@@ -35,7 +35,10 @@ export interface Job {
 /** Convolutions by name, for runtimes that run them one by one on WebGPU. */
 export type Convolutions = Readonly<Record<string, Convolution>>;
 
-/** The action that returns all that a convolution computes; its name alone stands for one that returns a single value. */
+/** Convolutions that follow each other before the host waits for the last, as it does in a network. */
+export const CONVOLUTIONS_PER_WAIT = 4;
+
+/** The action that returns all that a convolution computes; its name alone stands for `CONVOLUTIONS_PER_WAIT` of them. */
 export const whole = (convolution: string) => `${convolution}, whole`;
 
 /** Times an action so often, one run after the other, and returns milliseconds. */

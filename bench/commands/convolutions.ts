@@ -1,9 +1,9 @@
-import { conditionsOf, interleave } from '../contest.ts';
+import { type Contestant, conditionsOf, interleave, LONG_RUNS, type Timed } from '../contest.ts';
 import { describe, distinctShapes, gflops, operations, resnet50Convolutions } from '../convolutions.ts';
 import type { Options } from '../options.ts';
-import { whole } from '../protocol.ts';
+import { CONVOLUTIONS_PER_WAIT, whole } from '../protocol.ts';
 import { milliseconds, numeric, targetCells, targetColumns, text } from '../report.ts';
-import { relativeError } from '../statistics.ts';
+import { relativeError, summarise } from '../statistics.ts';
 import { convolutionTarget } from '../targets.ts';
 import { nodeWorker, type Worker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';
@@ -30,18 +30,12 @@ export async function convolutions({ rounds }: Options): Promise<Findings> {
       console.error(name);
       const distance = await requireSameResult(name, ours, theirs);
       const workers = [ours, theirs].map((worker) => ({ worker, action: name }));
-      const [our, their] = await interleave(workers, rounds);
+      const [our, their] = (await interleave(workers, rounds, LONG_RUNS)).map(forEach);
       if (!our || !their) throw new Error('two runtimes are timed');
-      duels.push({ name, count, shape, distance, ours: our, theirs: their });
+      duels.push({ name, count, shape, distance, ours: our, theirs: their, ratio: our.min / their.min });
     }
-    const measurements = duels.map(({ ours, theirs, ...duel }) => ({
-      ...duel,
-      ours: { ...ours.summary, times: ours.times },
-      theirs: { ...theirs.summary, times: theirs.times },
-      ratio: ours.summary.min / theirs.summary.min,
-    }));
     return {
-      conditions: [adapter, conditionsOf(rounds), ...abouts],
+      conditions: [adapter, conditionsOf(rounds, LONG_RUNS), ...abouts],
       tables: [
         {
           title: "ResNet-50's convolutions, with bias and ReLU: our time over that of TensorFlow.js",
@@ -55,7 +49,7 @@ export async function convolutions({ rounds }: Options): Promise<Findings> {
             numeric('result from ours'),
             ...targetColumns('ratio', { bound: 'at most' }),
           ],
-          rows: measurements.map(({ name, count, shape, distance, ours, theirs, ratio }) => [
+          rows: duels.map(({ name, count, shape, distance, ours, theirs, ratio }) => [
             name,
             `${count}`,
             milliseconds(ours.min),
@@ -68,11 +62,17 @@ export async function convolutions({ rounds }: Options): Promise<Findings> {
         },
       ],
       notes: [
-        'A time goes from operands on the device to one value of the result on the host, polled for in the same way.',
+        `A time goes from operands on the device to one value on the host, polled for in the same way; it is a ${CONVOLUTIONS_PER_WAIT}th of that of ${CONVOLUTIONS_PER_WAIT} convolutions after each other.`,
       ],
-      measurements,
+      measurements: duels,
     };
   });
+}
+
+/** The times of one convolution. */
+function forEach({ times: ofAll }: Timed<Contestant>) {
+  const times = ofAll.map((time) => time / CONVOLUTIONS_PER_WAIT);
+  return { ...summarise(times), times };
 }
 
 /** Relative L2 distance of their result from ours. */

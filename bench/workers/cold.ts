@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Device, Model } from '../../src/index.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
-import { importLibrary, type Library } from './library.ts';
+import { adapterOf, importLibrary, type Library } from './library.ts';
 import { serveActions } from './serve.ts';
 
 /* The stages from a process that has only the bytes of the weights to explanation after explanation. */
 
-await serveActions(async ({ network, safetensors, input }) => {
+await serveActions(async ({ network, device: processor, safetensors, input }) => {
   const bytes = readFileSync(safetensors);
   const values = readInput(input);
   let library: Library | undefined;
@@ -19,6 +19,9 @@ await serveActions(async ({ network, safetensors, input }) => {
   return {
     // Nothing is open yet that could be described.
     about: '',
+    get adapter() {
+      return opened && adapterOf(opened.device);
+    },
     actions: {
       import: async () => {
         library = await importLibrary();
@@ -26,7 +29,7 @@ await serveActions(async ({ network, safetensors, input }) => {
       },
       open: async () => {
         const { createDevice, loadModel } = imported();
-        opened = { device: await createDevice('cpu'), model: loadModel(network, bytes) };
+        opened = { device: await createDevice(processor), model: loadModel(network, bytes) };
         return [];
       },
       explain: async () => {

@@ -19,7 +19,8 @@ const actions = new Map<string, Action>([['peak', async () => [peak.run(PEAK_ITE
 await serve({
   prepare: (shapes: Convolutions) => {
     for (const [name, shape] of Object.entries(shapes)) {
-      actions.set(name, convolution(library, device, shape).one);
+      const { one } = convolution(library, device, shape);
+      actions.set(name, () => one(1));
     }
     return {
       about: describeDevice(device),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { MapOfClass, Mode, Tensor } from '../../src/index.ts';
 import { INPUT_SHAPE, readInput } from './files.ts';
 import { adapterOf, describeDevice, importLibrary } from './library.ts';
-import { recording } from './recording.ts';
+import { countDispatches, recordingTime } from './recording.ts';
 import { serveActions } from './serve.ts';
 
 /* This library: from an input on the host to logits, fused maps, or metrics, on the host; and what recording costs it. */
@@ -22,6 +22,7 @@ await serveActions(async ({ network, device: processor, safetensors, input }) =>
   const model = loadModel(network, readFileSync(safetensors), { file: safetensors });
   const values = readInput(input);
 
+  const forward = () => withScope((scope) => model.forward(tensor(device, values, INPUT_SHAPE, { scope })).data());
   const explain = (mode: Mode) =>
     withScope(async (scope) => {
       const x = tensor(device, values, INPUT_SHAPE, { scope });
@@ -32,11 +33,12 @@ await serveActions(async ({ network, device: processor, safetensors, input }) =>
     about: describeDevice(device),
     adapter: adapterOf(device),
     actions: {
-      forward: () => withScope((scope) => model.forward(tensor(device, values, INPUT_SHAPE, { scope })).data()),
+      forward,
+      dispatches: async () => [await countDispatches(device, forward)],
       record: () =>
-        withScope((scope) => {
+        withScope(async (scope) => {
           const x = tensor(device, values, INPUT_SHAPE, { scope });
-          return recording(device, () => model.forward(x));
+          return [await recordingTime(device, () => model.forward(x))];
         }),
       explain: () => explain('paper'),
       explainAsReference: () => explain('reference'),

@@ -2,7 +2,16 @@ import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { messageOf } from '../../src/errors.ts';
 import type { Convolution } from '../convolutions.ts';
-import { ANSWERS, type Answer, type Convolutions, type Job, type Request, type Timing, whole } from '../protocol.ts';
+import {
+  ANSWERS,
+  type Answer,
+  CONVOLUTIONS_PER_WAIT,
+  type Convolutions,
+  type Job,
+  type Request,
+  type Timing,
+  whole,
+} from '../protocol.ts';
 
 /** Something that can be run and timed; what it returns is compared between runtimes. */
 export type Action = () => Promise<ArrayLike<number>>;
@@ -52,8 +61,8 @@ export function serveActions<Work extends Job | Convolutions = Job>(
 export interface Prepared {
   /** Its result, row-major. */
   readonly all: Action;
-  /** One value of it, which is there when all are. */
-  readonly one: Action;
+  /** One value of the last of so many, which is there when all are. */
+  readonly one: (runs: number) => ReturnType<Action>;
 }
 
 interface ConvolutionRuntime extends Omit<Loaded, 'actions'> {
@@ -65,7 +74,10 @@ export function serveConvolutions(open: () => Promise<ConvolutionRuntime>): Prom
   return serveActions(async (shapes: Convolutions) => {
     const { prepare, ...about } = await open();
     const prepared = Object.entries(shapes).map(([name, shape]) => [name, prepare(shape)] as const);
-    const actions = prepared.flatMap(([name, { all, one }]) => [[name, one] as const, [whole(name), all] as const]);
+    const actions = prepared.flatMap(([name, { all, one }]): [string, Action][] => [
+      [name, () => one(CONVOLUTIONS_PER_WAIT)],
+      [whole(name), all],
+    ]);
     return { ...about, actions: Object.fromEntries(actions) };
   });
 }

@@ -47,8 +47,8 @@ describe('options of the benchmark', () => {
     expect(parseOptions(['webgpu', '--model', 'resnet18v2']).models).toEqual(['resnet18v2']);
   });
 
-  it('takes a device where there are peers on it', () => {
-    for (const command of ['peers', 'kernels', 'cam'])
+  it('takes a device where it can be chosen', () => {
+    for (const command of ['peers', 'kernels', 'cam', 'cold'])
       expect(parseOptions([command, '--device', 'webgpu']).device).toBe('webgpu');
   });
 
@@ -64,7 +64,7 @@ describe('options of the benchmark', () => {
     ['an unknown model', ['peers', '--model', 'vgg16'], '"vgg16"'],
     ['an option of another command', ['kernels', '--threads', '2'], '--threads'],
     ['an unknown device', ['peers', '--device', 'gpu'], '"gpu"'],
-    ['a device where there are no peers', ['memory', '--device', 'webgpu'], '--device'],
+    ['a device where there is no choice', ['memory', '--device', 'webgpu'], '--device'],
     ['threads of a GPU', ['peers', '--device', 'webgpu', '--threads', '2'], '--threads'],
     ['no threads', ['peers', '--threads', '0'], '"0"'],
     ['too many threads', ['peers', '--threads', '10000'], '"10000"'],
