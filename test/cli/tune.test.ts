@@ -62,7 +62,7 @@ describe.skipIf(missing)('the user’s table', () => {
     const { status, stdout } = await fmgcam(['doctor']);
     expect(status).toBe(0);
     expect(stdout).toContain(`\n  tuning: ignored: ${file}: is no tuning table: `);
-    expect(stdout).toMatch(/; delete it, and run "fmgcam tune" again\n {2}tiles for .* \(a /);
+    expect(stdout).toMatch(/; delete it, and run "fmgcam tune" again\n {2}algorithm for .* \(a /);
   });
 
   it('is of one adapter and one version', async () => {

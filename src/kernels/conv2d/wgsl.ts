@@ -70,8 +70,10 @@ function productPrograms(
   options: ProductOptions = {},
 ): WgslProgram[] {
   const size = productSize(conv, pair);
-  const splits = chooseSplits(target, tilesOf(chooseTiling(target, size).tiling, target), size);
-  if (splits === 1) return [productProgram(conv, pair, epilogue, target, options)];
+  const { tiling } = chooseTiling(target, size);
+  const chosen = { ...target, tiling };
+  const splits = chooseSplits(target, tilesOf(tiling, target), size);
+  if (splits === 1) return [productProgram(conv, pair, epilogue, chosen, options)];
   const numbers = resultSize(conv);
   const parts = (written: boolean): ProgramOperand => ({
     scratch: { name: 'parts', bytes: FLOAT * splits * numbers, written },
@@ -79,7 +81,7 @@ function productPrograms(
   const vectors = conv.columns % 4 === 0;
   const count = vectors ? numbers / 4 : numbers;
   return [
-    productProgram(conv, pair, NOTHING, target, { ...options, splits, y: parts(true) }),
+    productProgram(conv, pair, NOTHING, chosen, { ...options, splits, y: parts(true) }),
     {
       key: `conv2d/splits/${vectors ? 4 : 1}`,
       code: () => splitSumsWgsl(vectors),
