@@ -40,7 +40,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, async (c) => {
         await expectAgreement(c, TOLERANCE[precision]);
       }),
-      { numRuns: 30 },
+      { numRuns: 12 },
     );
   });
 
@@ -49,7 +49,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(convolutions, fc.integer({ min: 1, max: 21 }), async (c, groups) => {
         await expectAgreement({ ...c, groups, channels: 1, out: 1 }, TOLERANCE[precision]);
       }),
-      { numRuns: 30 },
+      { numRuns: 12 },
     );
   });
 
@@ -58,7 +58,7 @@ describeBuilds('the convolutions', (pair, precision) => {
       fc.asyncProperty(winograd, async (c) => {
         await expectAgreement(c, TOLERANCE.fast);
       }),
-      { numRuns: 30 },
+      { numRuns: 12 },
     );
   });
 

@@ -38,7 +38,7 @@ describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
       fc.asyncProperty(some, async (c) => {
         await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
       }),
-      { numRuns: 10 },
+      { numRuns: 6 },
     );
   });
 });
@@ -79,7 +79,7 @@ describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) =>
         const [actual, expected] = [await multiply(device, c), await multiply(oracle, c)];
         expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
       }),
-      { numRuns: 15 },
+      { numRuns: 8 },
     );
   });
 });
@@ -105,7 +105,7 @@ describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
           const [actual, expected] = [await multiply(device, product), await multiply(oracle, product)];
           expectSums(actual, expected, await multiply(oracle, product, magnitudes), TOLERANCE);
         }),
-        { numRuns: 20 },
+        { numRuns: 8 },
       );
     });
   },
@@ -128,7 +128,7 @@ describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
       fc.asyncProperty(winograd, async (c) => {
         await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
       }),
-      { numRuns: 30 },
+      { numRuns: 12 },
     );
   });
 });
