@@ -23,14 +23,3 @@ export function summarise(times: readonly number[]): Summary {
   const median = ((sorted[Math.floor(middle)] ?? min) + (sorted[Math.ceil(middle)] ?? max)) / 2;
   return { runs: sorted.length, min, median, spread: max / min, noisy: median > min * (1 + QUIET) };
 }
-
-/** ||actual - expected|| / ||expected||; NaN where a value is missing or not a number. */
-export function relativeError(actual: readonly number[], expected: readonly number[]): number {
-  if (actual.length !== expected.length) return Number.NaN;
-  let [distance, norm] = [0, 0];
-  for (const [i, value] of expected.entries()) {
-    distance += ((actual[i] ?? Number.NaN) - value) ** 2;
-    norm += value ** 2;
-  }
-  return norm === 0 ? Math.sqrt(distance) : Math.sqrt(distance / norm);
-}

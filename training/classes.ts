@@ -24,7 +24,9 @@ export const PICTOGRAM_STYLES = [
   ...(['fa6-solid', 'streamline-color', 'streamline-flex-color', 'streamline-plump-color'] as const),
   ...(['streamline-cyber-color', 'streamline-ultimate-color'] as const),
 ] as const;
-export type Style = (typeof TRAINING_STYLES | typeof PICTOGRAM_STYLES | typeof TEST_STYLES)[number];
+/** All that a training sees. */
+export const SEEN_STYLES = [...TRAINING_STYLES, ...PICTOGRAM_STYLES] as const;
+export type Style = (typeof SEEN_STYLES | typeof TEST_STYLES)[number];
 
 /** The emoji of each class. A set may lack some of them. */
 export const CLASSES = {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { encodePng } from '../src/index.ts';
-import { CLASS_NAMES, PICTOGRAM_STYLES, TEST_STYLES, TRAINING_STYLES } from './classes.ts';
+import { CLASS_NAMES, SEEN_STYLES, TEST_STYLES } from './classes.ts';
 import { count } from './options.ts';
 import { DISTRACTOR, drawScene, SIZE } from './scenes.ts';
 import { loadArtwork } from './sprites.ts';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const [columns, rows] = [count(values.columns, 'columns'), count(values.rows, 'rows')];
 
-const artwork = loadArtwork(values.test ? TEST_STYLES : [...TRAINING_STYLES, ...PICTOGRAM_STYLES]);
+const artwork = loadArtwork(values.test ? TEST_STYLES : SEEN_STYLES);
 const missing = artwork.classes.flatMap((icons, i) => (icons.length === 0 ? [CLASS_NAMES[i]] : []));
 if (missing.length > 0) console.log(`without an icon: ${missing.join(', ')}`);
 

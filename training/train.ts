@@ -5,7 +5,7 @@ import { adamW, initialise, serializeSafetensors, Trainable, Trainer, tensor, wa
 import { resnetScenes } from '../src/nn/models/resnet.ts';
 import { type Batch, BatchLoader } from './batches.ts';
 import { type LogLine, lossCurve } from './charts.ts';
-import { CLASS_NAMES, PICTOGRAM_STYLES, TRAINING_STYLES } from './classes.ts';
+import { CLASS_NAMES, SEEN_STYLES } from './classes.ts';
 import { openDevice } from './device.ts';
 import { writeWhole } from './files.ts';
 import { count, fraction } from './options.ts';
@@ -105,7 +105,7 @@ async function run({ first, steps, objects, rateOf }: Part): Promise<void> {
   const end = Math.min(first + steps, lastStep);
   if (trainer.steps >= end) return;
   const loader = new BatchLoader({
-    styles: [...TRAINING_STYLES, ...PICTOGRAM_STYLES],
+    styles: SEEN_STYLES,
     seed,
     size: batchSize,
     first: trainer.steps * batchSize,

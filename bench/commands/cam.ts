@@ -1,9 +1,10 @@
+import { relativeError } from '../../src/relative-error.ts';
 import { conditionsOf, interleave } from '../contest.ts';
 import { jobFor } from '../networks.ts';
 import type { Options } from '../options.ts';
 import type { Job } from '../protocol.ts';
 import { numeric, type Table, TIME_COLUMNS, targetCells, targetColumns, text, timeCells } from '../report.ts';
-import { relativeError, summarise } from '../statistics.ts';
+import { summarise } from '../statistics.ts';
 import { TARGETS, type Target } from '../targets.ts';
 import { attempt, pythonWorker, type Worker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';

@@ -38,7 +38,7 @@ function networksTable(runs: readonly Results[]): Table {
         numeric(`${letter(i)}, ms`),
         numeric('of the ceiling'),
         numeric('as chosen, ms'),
-        ...(i > 0 ? [numeric(`${letter(i)}/A`)] : []),
+        ...ratioColumn(i),
       ]),
     ],
     rows: networks.map((network) => [
@@ -46,7 +46,7 @@ function networksTable(runs: readonly Results[]): Table {
       ...times.flatMap((run, i) => {
         const entry = run.get(network);
         const first = times[0]?.get(network);
-        const ratio = i > 0 ? [entry && first ? (entry.best / first.best).toFixed(2) : '–'] : [];
+        const ratio = ratioCell(i, entry?.best, first?.best);
         if (!entry) return ['–', '–', '–', ...ratio];
         return [milliseconds(entry.best), percent(entry.floor / entry.best), milliseconds(entry.chosen), ...ratio];
       }),
@@ -66,7 +66,7 @@ function layersTable(runs: readonly Results[]): Table {
         numeric('ms'),
         numeric('GFLOP/s'),
         numeric('of the ceiling'),
-        ...(i > 0 ? [numeric(`${letter(i)}/A`)] : []),
+        ...ratioColumn(i),
       ]),
     ],
     rows: names.map((name) => [
@@ -74,13 +74,21 @@ function layersTable(runs: readonly Results[]): Table {
       ...best.flatMap((run, i) => {
         const speed = run.get(name);
         const first = best[0]?.get(name);
-        const ratio = i > 0 ? [speed && first ? (speed.milliseconds / first.milliseconds).toFixed(2) : '–'] : [];
+        const ratio = ratioCell(i, speed?.milliseconds, first?.milliseconds);
         if (!speed) return ['–', '–', '–', '–', ...ratio];
         const { gflops, ofCeiling } = speed;
         return [speed.name, milliseconds(speed.milliseconds), gflops.toFixed(1), percent(ofCeiling), ...ratio];
       }),
     ]),
   };
+}
+
+/** Every run but the first is held against that one. */
+const ratioColumn = (i: number) => (i > 0 ? [numeric(`${letter(i)}/A`)] : []);
+
+function ratioCell(i: number, own: number | undefined, first: number | undefined): string[] {
+  if (i === 0) return [];
+  return [own !== undefined && first !== undefined ? (own / first).toFixed(2) : '–'];
 }
 
 function percent(fraction: number): string {

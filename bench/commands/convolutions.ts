@@ -1,9 +1,10 @@
+import { relativeError } from '../../src/relative-error.ts';
 import { type Contestant, conditionsOf, interleave, LONG_RUNS, type Timed } from '../contest.ts';
 import { describe, distinctShapes, gflops, operations, resnet50Convolutions } from '../convolutions.ts';
 import type { Options } from '../options.ts';
 import { CONVOLUTIONS_PER_WAIT, whole } from '../protocol.ts';
 import { milliseconds, numeric, targetCells, targetColumns, text } from '../report.ts';
-import { relativeError, summarise } from '../statistics.ts';
+import { summarise } from '../statistics.ts';
 import { convolutionTarget } from '../targets.ts';
 import { nodeWorker, type Worker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';

@@ -1,9 +1,9 @@
+import { relativeError } from '../../src/relative-error.ts';
 import { conditionsOf, interleave, LONG_RUNS } from '../contest.ts';
 import { jobFor } from '../networks.ts';
 import type { Options } from '../options.ts';
 import type { Job } from '../protocol.ts';
 import { numeric, TIME_COLUMNS, targetCells, targetColumns, text, timeCells } from '../report.ts';
-import { relativeError } from '../statistics.ts';
 import { TARGETS } from '../targets.ts';
 import { attempt, pythonWorker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';

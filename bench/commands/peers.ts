@@ -1,9 +1,9 @@
+import { relativeError } from '../../src/relative-error.ts';
 import { type Contestant, conditionsOf, interleave, type Timed } from '../contest.ts';
 import { jobFor } from '../networks.ts';
 import type { Options } from '../options.ts';
 import type { Job, Processor } from '../protocol.ts';
 import { numeric, type Table, TIME_COLUMNS, targetCells, targetColumns, text, timeCells } from '../report.ts';
-import { relativeError } from '../statistics.ts';
 import { peerTarget, type Target, webgpuTarget } from '../targets.ts';
 import { attempt, nodeWorker, pythonWorker, RELAXED_SIMD, type Worker, withWorkers } from '../worker.ts';
 import type { Findings } from './findings.ts';

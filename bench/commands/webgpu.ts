@@ -1,6 +1,8 @@
 import { cancellable } from '../../src/cli/cancel.ts';
 import { InputError } from '../../src/errors.ts';
+import type * as UserTable from '../../src/kernels/tuning/user-table.ts';
 import { settleWithNaps } from '../../src/kernels/webgpu/settle.ts';
+import type * as LibraryVersion from '../../src/library-version.ts';
 import { thisMachine } from '../machine.ts';
 import type { Options } from '../options.ts';
 import { ROOT } from '../paths.ts';
@@ -41,7 +43,8 @@ async function measure({ models, rounds, json }: Options, signal: AbortSignal): 
   // Timestamps as the driver has them.
   const source = create(['disable-dawn-features=timestamp_quantization']);
   instances.add(source);
-  const { findUserTable, libraryVersion } = await importUserTable();
+  const { findUserTable } = await importBuilt<typeof UserTable>('kernels/tuning/user-table.js');
+  const { libraryVersion } = await importBuilt<typeof LibraryVersion>('library-version.js');
   const { gpu, about, settle, target, timer, devices } = await openSubject(source, settleWithNaps, findUserTable);
   try {
     const same = before?.adapter.description === about.description && before.library === libraryVersion();
@@ -83,9 +86,9 @@ async function measure({ models, rounds, json }: Options, signal: AbortSignal): 
   }
 }
 
-/** The built module, since it looks for the package's own version beside itself. */
-function importUserTable(): Promise<typeof import('../../src/kernels/tuning/user-table.ts')> {
-  return import(new URL('dist/kernels/tuning/user-table.js', ROOT).href);
+/** A built module: these look for the package's own version beside themselves. */
+function importBuilt<Module>(path: string): Promise<Module> {
+  return import(new URL(`dist/${path}`, ROOT).href);
 }
 
 function progress(line: string): void {

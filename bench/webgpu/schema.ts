@@ -1,3 +1,5 @@
+import { isRecord } from '../../src/record.ts';
+
 /** The part of JSON Schema (2020-12) that `results.schema.json` is written in. */
 export interface Schema {
   readonly type?: string | readonly string[];
@@ -51,8 +53,4 @@ function isOfType(value: unknown, type: string): boolean {
   if (type === 'array') return Array.isArray(value);
   if (type === 'object') return isRecord(value);
   return typeof value === type;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FmgcamError, messageOf, UsageError } from '../errors.ts';
 import { hasRelaxedSimd } from '../kernels/cpu/wasm/kernels.ts';
+import { libraryVersion } from '../library-version.ts';
 import { Cancelled } from './cancel.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
@@ -21,7 +21,7 @@ const WRONG_USAGE = 2;
 function program(): Command {
   const fmgcam = new Command('fmgcam')
     .description("FM-G-CAM: which parts of an image speak for each of a network's top classes")
-    .version(version());
+    .version(libraryVersion());
   const commands = [
     explainCommand,
     evaluateCommand,
@@ -43,11 +43,6 @@ function program(): Command {
       .allowExcessArguments(false);
   }
   return fmgcam;
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return String(version);
 }
 
 // Fused multiply-add is behind a flag in Node 20, and newer versions do not know the flag.

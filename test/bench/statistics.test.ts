@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { relativeError, summarise } from '../../bench/statistics.ts';
+import { summarise } from '../../bench/statistics.ts';
 import { convolutionTarget, judge, peerTarget, TARGETS, webgpuTarget } from '../../bench/targets.ts';
+import { relativeError } from '../../src/relative-error.ts';
 
 describe('summarise', () => {
   it('takes the middle of an odd number of times, and the mean of the two in the middle of an even one', () => {

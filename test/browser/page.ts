@@ -1,5 +1,5 @@
 import * as f from 'fm-g-cam';
-import { cases, type Kind, maker, runKernels, runVariants } from '../support/smoke-kernels.ts';
+import { type Kind, runCases, runKernels, runVariants } from '../support/smoke-kernels.ts';
 
 /* What the page of smoke.test.ts does, bundled from the built package. Everything that goes back to the test is plain data. */
 
@@ -19,15 +19,7 @@ function nextTask(): Promise<void> {
 async function runOnThreads(threads: number) {
   const device = await f.createDevice('cpu', { threads });
   try {
-    const run = async () => {
-      const results: number[][] = [];
-      for (const compute of Object.values(cases)) {
-        await f.withScope(async (scope) => {
-          for (const output of compute(maker(device, scope))) results.push(Array.from(await output.data()));
-        });
-      }
-      return results;
-    };
+    const run = async () => Object.values(await runCases(device)).flat();
     const first = await run();
     await new Promise((resolve) => setTimeout(resolve, 500));
     const second = await run();

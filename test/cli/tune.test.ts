@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { tunableCalls } from '../../src/kernels/tuning/calls.ts';
 import { emptyTable, productKey, type TuningTable } from '../../src/kernels/tuning/table.ts';
-import { libraryVersion, readTable, userTableFile } from '../../src/kernels/tuning/user-table.ts';
+import { readTable, userTableFile } from '../../src/kernels/tuning/user-table.ts';
 import { findAdapter, openAdapter } from '../../src/kernels/webgpu/adapter.ts';
+import { libraryVersion } from '../../src/library-version.ts';
 import { forwardCalls } from '../../src/nn/forward-calls.ts';
 import { fmgcam, missingWebGpu, NO_DRIVERS } from '../support/command.ts';
 

@@ -10,7 +10,7 @@ export type Kind = 'cpu' | 'webgpu';
 type Make = (...shape: number[]) => f.Tensor;
 
 /** Every kernel that is not a view at least once, and both ways through those that have two. */
-export const cases: Record<string, (make: Make) => f.Tensor[]> = {
+const cases: Record<string, (make: Make) => f.Tensor[]> = {
   'conv2d of 4 channels at a time': (make) =>
     withGradients(
       make,
@@ -64,7 +64,7 @@ export async function runKernels(kind: Kind): Promise<{ results: Results; kernel
   const device = await f.createDevice(kind);
   try {
     const kernels = countKernels(device);
-    return { results: await run(device, Object.keys(cases)), kernels: kernels.size };
+    return { results: await runCases(device), kernels: kernels.size };
   } finally {
     device.destroy();
   }
@@ -80,7 +80,7 @@ function countKernels(device: f.Device): Set<unknown> {
   return seen;
 }
 
-export function maker(device: f.Device, scope: f.Scope): Make {
+function maker(device: f.Device, scope: f.Scope): Make {
   let state = 1;
   const next = () => {
     state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; // the C standard's example generator
@@ -92,7 +92,8 @@ export function maker(device: f.Device, scope: f.Scope): Make {
   };
 }
 
-async function run(device: f.Device, names: readonly string[]): Promise<Results> {
+/** Some of the cases on a device, or all. */
+export async function runCases(device: f.Device, names = Object.keys(cases)): Promise<Results> {
   const results: Results = {};
   for (const name of names) {
     results[name] = await f.withScope(async (scope) => {
@@ -111,7 +112,7 @@ export async function runVariants(choices: readonly f.DeviceOptions[]): Promise<
     try {
       const device = await f.createDevice('webgpu', choice);
       try {
-        variants.push(await run(device, names));
+        variants.push(await runCases(device, names));
       } finally {
         device.destroy();
       }

@@ -9,7 +9,7 @@ export interface Vectors {
   readonly columns: boolean;
 }
 
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+export const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 const lines = (count: number, line: (i: number) => string) => upTo(count).map(line).join('\n');
 
 /**

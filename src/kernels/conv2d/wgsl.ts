@@ -1,12 +1,21 @@
 import { at } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
-import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, workgroupGrid } from '../webgpu/program.ts';
+import {
+  FLOAT,
+  linearGrid,
+  type ProgramOperand,
+  type Uniform,
+  type WgslProgram,
+  workgroupGrid,
+} from '../webgpu/program.ts';
 import {
   chooseSplits,
   chooseTiling,
   countTiles,
   type ProductSize,
   type ShaderTarget,
+  type Tiles,
+  type Tiling,
   tilesOf,
 } from '../webgpu/tiles.ts';
 import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl } from './conv2d.wgsl.ts';
@@ -22,9 +31,6 @@ import {
   weightsProgram,
   winogradTiles,
 } from './winograd.wgsl.ts';
-
-/** Bytes of a number. */
-const FLOAT = 4;
 
 /** What follows the sums: inputs of the op behind the source and the weight. */
 interface Epilogue {
@@ -53,7 +59,10 @@ export function gatherConvolutionWgsl(
   const [only, ...others] = pairs;
   if (only && others.length === 0) return productPrograms(conv, only, epilogue, target);
   // Each phase makes a part of the pixels.
-  return pairs.map((pair) => productProgram(conv, pair, epilogue, target));
+  return pairs.map((pair) => {
+    const { tiling } = chooseTiling(target, productSize(conv, pair));
+    return productProgram(conv, pair, epilogue, tilesOf(tiling, target), { tiling });
+  });
 }
 
 /** Numbers in the result. */
@@ -71,9 +80,9 @@ function productPrograms(
 ): WgslProgram[] {
   const size = productSize(conv, pair);
   const { tiling } = chooseTiling(target, size);
-  const chosen = { ...target, tiling };
-  const splits = chooseSplits(target, tilesOf(tiling, target), size);
-  if (splits === 1) return [productProgram(conv, pair, epilogue, chosen, options)];
+  const tiles = tilesOf(tiling, target);
+  const splits = chooseSplits(target, tiles, size);
+  if (splits === 1) return [productProgram(conv, pair, epilogue, tiles, { ...options, tiling })];
   const numbers = resultSize(conv);
   const parts = (written: boolean): ProgramOperand => ({
     scratch: { name: 'parts', bytes: FLOAT * splits * numbers, written },
@@ -81,7 +90,7 @@ function productPrograms(
   const vectors = conv.columns % 4 === 0;
   const count = vectors ? numbers / 4 : numbers;
   return [
-    productProgram(conv, pair, NOTHING, chosen, { ...options, splits, y: parts(true) }),
+    productProgram(conv, pair, NOTHING, tiles, { ...options, tiling, splits, y: parts(true) }),
     {
       key: `conv2d/splits/${vectors ? 4 : 1}`,
       code: () => splitSumsWgsl(vectors),
@@ -110,13 +119,11 @@ function productProgram(
   conv: GatherShape,
   pair: PhasePair,
   epilogue: Epilogue,
-  target: ShaderTarget,
-  { groupsApart = false, splits = 1, ...operands }: ProductOptions = {},
+  tiles: Tiles,
+  { tiling, groupsApart = false, splits = 1, ...operands }: ProductOptions & { readonly tiling: Tiling },
 ): WgslProgram {
   const { transposed, groups, rows, columns, kernel, source, batch } = conv;
   const size = productSize(conv, pair);
-  const { tiling } = chooseTiling(target, size);
-  const tiles = tilesOf(tiling, target);
   const counts = countTiles(tiles, size);
   const inMemory = tiles.sharing === 'workgroup';
   const vectors = { rows: rows % 4 === 0, columns: columns % 4 === 0 };

@@ -1,7 +1,7 @@
 import { at } from '../../tensor/shape.ts';
 import { linearGrid, linearMain, type ProgramOperand, type Uniform, type WgslProgram } from '../webgpu/program.ts';
 import type { ShaderTarget } from '../webgpu/tiles.ts';
-import { storeWgsl } from './conv2d.wgsl.ts';
+import { storeWgsl, upTo } from './conv2d.wgsl.ts';
 import type { Algorithm, GatherShape } from './geometry.ts';
 import { phases } from './phases.ts';
 import { isWinograd } from './winograd.ts';
@@ -44,7 +44,6 @@ const AT = [
 
 type Matrix = readonly (readonly number[])[];
 
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 const grid = (down: number, across: number, line: (i: number, j: number) => string) =>
   upTo(down)
     .flatMap((i) => upTo(across).map((j) => line(i, j)))

@@ -3,7 +3,14 @@ import { at, sizeOf } from '../../tensor/shape.ts';
 import { matricesPrograms } from '../conv2d/wgsl.ts';
 import { copyKernel } from '../copy/kernel.ts';
 import { addressingUniforms, type IterationSpace } from '../core/iteration.ts';
-import { linearGrid, type ProgramOperand, type Uniform, type WgslProgram, WORKGROUP } from '../webgpu/program.ts';
+import {
+  FLOAT,
+  linearGrid,
+  type ProgramOperand,
+  type Uniform,
+  type WgslProgram,
+  WORKGROUP,
+} from '../webgpu/program.ts';
 import type { ShaderTarget } from '../webgpu/tiles.ts';
 import { lastTwo } from './last-two.ts';
 import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
@@ -11,9 +18,6 @@ import { OPERANDS, splitShader, TILE, tileShader } from './matmul.wgsl.ts';
 /** `tiling`: the core of the convolutions, in the tiling that is chosen. The others read through any strides. */
 export const SHADERS = ['tiling', 'tile', 'split'] as const;
 export type Shader = (typeof SHADERS)[number];
-
-/** Bytes of a number. */
-const FLOAT = 4;
 
 interface Operands {
   readonly y: TensorSpec;

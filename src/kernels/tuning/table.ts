@@ -1,4 +1,5 @@
 import { InputError, messageOf } from '../../errors.ts';
+import { isRecord } from '../../record.ts';
 import { type ProductSize, type ShaderTarget, TILINGS, type Tiling } from '../webgpu/tiles.ts';
 import { shippedFor } from './shipped.ts';
 
@@ -100,8 +101,4 @@ function isTrial(trial: unknown): boolean {
     Object.values(times).every((time) => typeof time === 'number' && time > 0 && Number.isFinite(time)) &&
     Object.values(rejected).every((reason) => typeof reason === 'string')
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

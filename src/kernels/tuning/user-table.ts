@@ -1,20 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { cacheFolder } from '../../cache-folder.ts';
 import { InputError, messageOf } from '../../errors.ts';
+import { libraryVersion } from '../../library-version.ts';
 import { type AdapterIdentity, IDENTITY, parseTable, type TuningTable } from './table.ts';
 
 /* The user's own table, where there are files. Browsers have user-table.browser.ts in this place ("browser" in package.json). */
-
-const PACKAGE = new URL('../../../package.json', import.meta.url);
-
-/** The version of this library. */
-export function libraryVersion(): string {
-  const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8'));
-  return String(version);
-}
 
 /** The file of what was measured on an adapter, with its driver, by this version. */
 export function userTableFile(adapter: AdapterIdentity): string {

@@ -1,6 +1,9 @@
 /** A value that a shader reads from its uniform buffer. */
 export type Uniform = readonly [name: string, type: 'u32' | 'i32' | 'f32', value: number];
 
+/** Bytes of a number in a buffer. */
+export const FLOAT = 4;
+
 /** The most uniforms of a program. */
 export const MOST_UNIFORMS = 64;
 

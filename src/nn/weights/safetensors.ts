@@ -1,5 +1,6 @@
 import { concatenate } from '../../bytes.ts';
 import { InputError, messageOf, UsageError } from '../../errors.ts';
+import { isRecord } from '../../record.ts';
 import { formatShape, sizeOf } from '../../tensor/shape.ts';
 import { ByteReader } from './byte-reader.ts';
 import { BYTES_PER_ELEMENT, decodeElements, type ElementType, float32ToHalf } from './element-types.ts';
@@ -84,10 +85,6 @@ function parseJson(json: string, name: string): unknown {
       `${name}: the safetensors header is not JSON (${messageOf(error)}); the file is damaged or of another format`,
     );
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The first key that occurs twice in one object of this valid JSON text; JSON.parse keeps the last silently. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { createDevice, type Device, tensor, transpose } from '../../../src/kernels/index.ts';
+import { createDevice, type Device, type DeviceOptions, tensor, transpose } from '../../../src/kernels/index.ts';
 import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
@@ -19,24 +19,41 @@ const odd = convolutions.map((c) => ({ ...c, channels: c.channels | 1, out: c.ou
 /** Channels that are read and written four at a time, in several tiles of each size. */
 const multiplesOfFour = convolutions.map((c) => ({ ...c, channels: 4 * Math.ceil(c.channels / 4), out: 8 * c.out }));
 
-describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
-  let device: Device;
+interface Pair {
+  readonly device: Device;
+  readonly oracle: Device;
+}
+
+/** A device of the driver beside the TypeScript kernels, for the tests of a suite, which may leave nothing on it. */
+function openPair(options: DeviceOptions = {}): Pair {
+  let device: Device | undefined;
   const oracle = new CpuDevice({ kernels: 'typescript' });
   beforeAll(async () => {
-    device = await createDevice('webgpu', { tiles });
+    device = await createDevice('webgpu', options);
   });
   afterAll(() => {
-    expect(device.memory().blocks, 'blocks left on the device').toBe(0);
-    device.destroy();
+    expect(device?.memory().blocks, 'blocks left on the device').toBe(0);
+    device?.destroy();
     oracle.destroy();
   });
+  return {
+    get device() {
+      if (!device) throw new Error('the device is opened before the tests of its suite run');
+      return device;
+    },
+    oracle,
+  };
+}
+
+describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
+  const pair = openPair({ tiles });
 
   // Larger tiles take long to compile, and single channels are read and written in the same way with all.
   const channels = /64/.test(tiles) ? { multiplesOfFour } : { multiplesOfFour, odd };
   it.each(Object.entries(channels))('agree with the TypeScript kernels: %s', async (_, some) => {
     await fc.assert(
       fc.asyncProperty(some, async (c) => {
-        await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+        await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
       }),
       { numRuns: 6 },
     );
@@ -62,22 +79,18 @@ async function multiply(device: Device, { batch, sharedB, transposed, rows, dept
   return await applySingle(matmulDefinition, [a, b], { shader: 'tiling' }).data();
 }
 
+async function expectProduct({ device, oracle }: Pair, c: Product): Promise<void> {
+  const [actual, expected] = [await multiply(device, c), await multiply(oracle, c)];
+  expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
+}
+
 describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) => {
-  let device: Device;
-  const oracle = new CpuDevice({ kernels: 'typescript' });
-  beforeAll(async () => {
-    device = await createDevice('webgpu', { tiles });
-  });
-  afterAll(() => {
-    device.destroy();
-    oracle.destroy();
-  });
+  const pair = openPair({ tiles });
 
   it('agree with the TypeScript kernels', async () => {
     await fc.assert(
       fc.asyncProperty(products, async (c) => {
-        const [actual, expected] = [await multiply(device, c), await multiply(oracle, c)];
-        expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
+        await expectProduct(pair, c);
       }),
       { numRuns: 8 },
     );
@@ -87,23 +100,13 @@ describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) =>
 describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
   'products of split depth in tiles %s',
   (tiles) => {
-    let device: Device;
-    const oracle = new CpuDevice({ kernels: 'typescript' });
-    beforeAll(async () => {
-      device = await createDevice('webgpu', { tiles, splits: 3 });
-    });
-    afterAll(() => {
-      expect(device.memory().blocks, 'blocks left on the device').toBe(0);
-      device.destroy();
-      oracle.destroy();
-    });
+    const pair = openPair({ tiles, splits: 3 });
 
     it('agree with the TypeScript kernels', async () => {
       await fc.assert(
         fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
-          await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
-          const [actual, expected] = [await multiply(device, product), await multiply(oracle, product)];
-          expectSums(actual, expected, await multiply(oracle, product, magnitudes), TOLERANCE);
+          await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
+          await expectProduct(pair, product);
         }),
         { numRuns: 8 },
       );
@@ -112,21 +115,12 @@ describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
 );
 
 describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
-  let device: Device;
-  const oracle = new CpuDevice({ kernels: 'typescript' });
-  beforeAll(async () => {
-    device = await createDevice('webgpu');
-  });
-  afterAll(() => {
-    expect(device.memory().blocks, 'blocks left on the device').toBe(0);
-    device.destroy();
-    oracle.destroy();
-  });
+  const pair = openPair();
 
   it('agree with the TypeScript kernels', async () => {
     await fc.assert(
       fc.asyncProperty(winograd, async (c) => {
-        await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+        await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
       }),
       { numRuns: 12 },
     );
