@@ -17,7 +17,7 @@ import {
 import { gatherConvolution, weightGradient } from './host.ts';
 import { gatherConvolutionWasm } from './wasm.ts';
 import { weightGradientWasm } from './weight-gradient.ts';
-import { gatherConvolutionWgsl, weightGradientProgram } from './wgsl.ts';
+import { gatherConvolutionWgsl, weightGradientPrograms } from './wgsl.ts';
 
 /** [K,N,C,H,W] with the channels innermost. */
 const BATCHED_CHANNELS_LAST: AxisOrder = [0, 1, 3, 4, 2];
@@ -191,7 +191,7 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
 
   webgpu({ inputs: [x, cotangent], outputs: [dw], attributes, target }) {
     if (!x || !cotangent || !dw) return [];
-    return [weightGradientProgram(weightGradientShape(x, cotangent, attributes), attributes, target)];
+    return weightGradientPrograms(weightGradientShape(x, cotangent, attributes), attributes, target);
   },
 };
 

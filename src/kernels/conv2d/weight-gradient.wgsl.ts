@@ -9,9 +9,10 @@ export interface WeightGradientTile {
 /**
  * dw[k, t, r, c] = sum over n, p of x[n, p*stride - padding + t*dilation, r] * cotangent[k, n, p, c].
  *
- * Tile: a thread sums outer products of vectors of x and of the cotangent in registers, for one tap. Grid: one thread for
- * each tile of K x kh x kw x rows x out, out fastest, in workgroups of 64. Rows and channels beyond a group's last are
- * summed as the last, and not stored. Memory: x and the cotangent are channels-last; dw is [K][kh][kw][rows][out].
+ * Tile: a thread sums outer products of vectors of x and of the cotangent in registers, for one tap and one split: some
+ * lines of all images. Grid: one thread for each tile of splits x K x kh x kw x rows x out, out fastest, in workgroups of
+ * 64. Rows and channels beyond a group's last are summed as the last, and not stored. Memory: x and the cotangent are
+ * channels-last; dw is [K][kh][kw][rows][out], one for each split.
  *
  * @param vectors whether a group's rows and channels are multiples of 4, and all buffers made of vectors
  */
@@ -30,11 +31,12 @@ export function weightGradientWgsl({ rows, columns }: WeightGradientTile, vector
 var<private> sums: array<mat4x4f, ${rows * columns}>;
 
 ${linearMain(
-  'u.threads',
+  'u.threads * u.splits',
   `  let column_tile = index % (u.groups * u.column_tiles);
   let row_tile = index / (u.groups * u.column_tiles) % u.row_tiles;
   let tap = index / (u.groups * u.column_tiles * u.row_tiles) % (u.kernel_h * u.kernel_w);
-  let k = index / (u.groups * u.column_tiles * u.row_tiles * u.kernel_h * u.kernel_w);
+  let k = index % u.threads / (u.groups * u.column_tiles * u.row_tiles * u.kernel_h * u.kernel_w);
+  let split = index / u.threads;
   let g = column_tile / u.column_tiles;
   let first_row = row_tile * ${4 * rows}u;
   let first_column = column_tile % u.column_tiles * ${4 * columns}u;
@@ -43,24 +45,24 @@ ${linearMain(
   let x_first = first_row / ${width}u;
   let cotangent_first = first_column / ${width}u;
 ${each((_, i) => `  var sum${i} = mat4x4f();`)}
-  for (var n = 0u; n < u.batch; n++) {
-    for (var py = 0u; py < u.target_h; py++) {
-      let sy = i32(py * u.stride_h) + ty;
-      if (sy < 0 || sy >= i32(u.source_h)) { continue; }
-      for (var px = 0u; px < u.target_w; px++) {
-        let sx = i32(px * u.stride_w) + tx;
-        if (sx < 0 || sx >= i32(u.source_w)) { continue; }
-        let source_pixel = (n * u.source_h + u32(sy)) * u.source_w + u32(sx);
-        let target_pixel = ((k * u.batch + n) * u.target_h + py) * u.target_w + px;
-        let x_at = (source_pixel * u.groups + g) * u.rows / ${width}u;
-        let cotangent_at = (target_pixel * u.groups + g) * u.columns / ${width}u;
-${Array.from({ length: rows }, (_, i) => `        let x${i} = ${load('x', i, 'u.rows')};`).join('\n')}
-${Array.from({ length: columns }, (_, j) => `        let d${j} = ${load('cotangent', j, 'u.columns')};`).join('\n')}
+  let lines = u.batch * u.target_h;
+  for (var line = split * u.split_lines; line < min((split + 1u) * u.split_lines, lines); line++) {
+    let n = line / u.target_h;
+    let sy = i32(line % u.target_h * u.stride_h) + ty;
+    if (sy < 0 || sy >= i32(u.source_h)) { continue; }
+    for (var px = 0u; px < u.target_w; px++) {
+      let sx = i32(px * u.stride_w) + tx;
+      if (sx < 0 || sx >= i32(u.source_w)) { continue; }
+      let source_pixel = (n * u.source_h + u32(sy)) * u.source_w + u32(sx);
+      let target_pixel = (k * lines + line) * u.target_w + px;
+      let x_at = (source_pixel * u.groups + g) * u.rows / ${width}u;
+      let cotangent_at = (target_pixel * u.groups + g) * u.columns / ${width}u;
+${Array.from({ length: rows }, (_, i) => `      let x${i} = ${load('x', i, 'u.rows')};`).join('\n')}
+${Array.from({ length: columns }, (_, j) => `      let d${j} = ${load('cotangent', j, 'u.columns')};`).join('\n')}
 ${each(
   ({ row, column }, i) =>
-    `        sum${i} += mat4x4f(${['x', 'y', 'z', 'w'].map((q) => `x${row}.${q} * d${column}`).join(', ')});`,
+    `      sum${i} += mat4x4f(${['x', 'y', 'z', 'w'].map((q) => `x${row}.${q} * d${column}`).join(', ')});`,
 )}
-      }
     }
   }
 ${each((_, i) => `  sums[${i}] = sum${i};`)}
@@ -69,7 +71,7 @@ ${each((_, i) => `  sums[${i}] = sum${i};`)}
     let r = first_row + i / ${4 * columns}u * 4u + i % 4u;
     let c = first_column + i / 4u % ${columns}u * 4u;
     if (r < u.rows && c < u.columns) {
-      let to = (((k * u.kernel_h * u.kernel_w + tap) * u.rows + r) * u.groups + g) * u.columns + c;
+      let to = split * u.dw_split + (((k * u.kernel_h * u.kernel_w + tap) * u.rows + r) * u.groups + g) * u.columns + c;
       let sum = sums[i / 4u][i % 4u];
 ${
   vectors

@@ -6,6 +6,7 @@ import {
   type ProgramOperand,
   type Uniform,
   type WgslProgram,
+  WORKGROUP,
   workgroupGrid,
 } from '../webgpu/program.ts';
 import {
@@ -81,32 +82,47 @@ function productPrograms(
   const size = productSize(conv, pair);
   const { tiling } = chooseTiling(target, size);
   const tiles = tilesOf(tiling, target);
-  const splits = chooseSplits(target, tiles, size);
+  const splits = chooseSplits(target, countTiles(tiles, size).tiles, size.depth);
   if (splits === 1) return [productProgram(conv, pair, epilogue, tiles, { ...options, tiling })];
-  const numbers = resultSize(conv);
-  const parts = (written: boolean): ProgramOperand => ({
-    scratch: { name: 'parts', bytes: FLOAT * splits * numbers, written },
-  });
-  const vectors = conv.columns % 4 === 0;
-  const count = vectors ? numbers / 4 : numbers;
+  const parts: Parts = { splits, numbers: resultSize(conv), channels: conv.groups * conv.columns };
   return [
-    productProgram(conv, pair, NOTHING, tiles, { ...options, tiling, splits, y: parts(true) }),
-    {
-      key: `conv2d/splits/${vectors ? 4 : 1}`,
-      code: () => splitSumsWgsl(vectors),
-      bindings: [
-        { name: 'part', type: vectors ? 'vec4f' : 'f32', operand: parts(false) },
-        ...epilogueBindings(epilogue, vectors, parts(false), options.y),
-      ],
-      uniforms: [
-        ['count', 'u32', count],
-        ['splits', 'u32', splits],
-        ['channels', 'u32', conv.groups * conv.columns],
-        ...epilogueUniforms(epilogue),
-      ],
-      workgroups: linearGrid(count),
-    },
+    productProgram(conv, pair, NOTHING, tiles, { ...options, tiling, splits, y: partsOperand(parts, true) }),
+    splitSumsProgram(parts, conv.columns % 4 === 0, epilogue, options.y),
   ];
+}
+
+/** The sums of each part of a depth that is split. */
+interface Parts {
+  readonly splits: number;
+  /** In the result, and so in each part. */
+  readonly numbers: number;
+  /** Of which a bias has one number each. */
+  readonly channels: number;
+}
+
+function partsOperand({ splits, numbers }: Parts, written: boolean): ProgramOperand {
+  return { scratch: { name: 'parts', bytes: FLOAT * splits * numbers, written } };
+}
+
+/** The second pass. */
+function splitSumsProgram(parts: Parts, vectors: boolean, epilogue: Epilogue, y?: ProgramOperand): WgslProgram {
+  const sums = partsOperand(parts, false);
+  const count = vectors ? parts.numbers / 4 : parts.numbers;
+  return {
+    key: `conv2d/splits/${vectors ? 4 : 1}`,
+    code: () => splitSumsWgsl(vectors),
+    bindings: [
+      { name: 'part', type: vectors ? 'vec4f' : 'f32', operand: sums },
+      ...epilogueBindings(epilogue, vectors, sums, y),
+    ],
+    uniforms: [
+      ['count', 'u32', count],
+      ['splits', 'u32', parts.splits],
+      ['channels', 'u32', parts.channels],
+      ...epilogueUniforms(epilogue),
+    ],
+    workgroups: linearGrid(count),
+  };
 }
 
 function productSize(conv: GatherShape, pair: PhasePair): ProductSize {
@@ -321,30 +337,37 @@ function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderT
   ];
 }
 
-/** See `weightGradient` of host.ts. */
-export function weightGradientProgram(
+/** See `weightGradient` of host.ts; in one pass, or in two with the lines that are summed split. */
+export function weightGradientPrograms(
   { k, batch, size, target, kernel, rows, out }: WeightGradientShape,
   { stride, padding, dilation, groups }: ConvGeometry,
-  { software }: ShaderTarget,
-): WgslProgram {
+  shaderTarget: ShaderTarget,
+): WgslProgram[] {
   const columns = out / groups;
   // The larger tile reads half as much for each product; a GPU needs the threads that it does without.
-  const side = software ? 2 : 1;
+  const side = shaderTarget.software ? 2 : 1;
   const rowTiles = Math.ceil(rows / (4 * side));
   const columnTiles = Math.ceil(columns / (4 * side));
   const vectors = rows % 4 === 0 && columns % 4 === 0;
   const type = vectors ? 'vec4f' : 'f32';
-  const threads = k * kernel[0] * kernel[1] * rowTiles * groups * columnTiles;
-  return {
+  const taps = k * kernel[0] * kernel[1];
+  const threads = taps * rowTiles * groups * columnTiles;
+  const lines = batch * target[0];
+  const splits = chooseSplits(shaderTarget, Math.ceil(threads / WORKGROUP), lines * target[1]);
+  const parts: Parts = { splits, numbers: taps * rows * out, channels: out };
+  const product: WgslProgram = {
     key: `conv2d/weight-gradient/${vectors ? 4 : 1}`,
     code: () => weightGradientWgsl({ rows: side, columns: side }, vectors),
     bindings: [
       { name: 'x', type, operand: { input: 0 } },
       { name: 'cotangent', type, operand: { input: 1 } },
-      { name: 'dw', type, operand: { output: 0 } },
+      { name: 'dw', type, operand: splits === 1 ? { output: 0 } : partsOperand(parts, true) },
     ],
     uniforms: [
       ['threads', 'u32', threads],
+      ['splits', 'u32', splits],
+      ['split_lines', 'u32', Math.ceil(lines / splits)],
+      ['dw_split', 'u32', parts.numbers],
       ['batch', 'u32', batch],
       ['groups', 'u32', groups],
       ['rows', 'u32', rows],
@@ -354,8 +377,9 @@ export function weightGradientProgram(
       ['sums', 'u32', 4 * side * side],
       ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
     ],
-    workgroups: linearGrid(threads),
+    workgroups: linearGrid(threads * splits),
   };
+  return splits === 1 ? [product] : [product, splitSumsProgram(parts, vectors, NOTHING)];
 }
 
 function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {

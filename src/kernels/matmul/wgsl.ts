@@ -65,13 +65,13 @@ export function matmulPrograms(
 
 /**
  * Few rows make too few tiles for a GPU; a workgroup for each reads b well where the columns of b are contiguous, but a CPU that
- * plays GPU is slow at its barriers. With more rows, tiles pay for bringing the operands into order.
+ * plays GPU is slow at its barriers. With more rows, tiles pay for bringing the operands into order. Who asks for tiles gets them.
  */
-function usualShader({ y, b }: Operands, { software }: ShaderTarget): Shader {
+function usualShader({ y, b }: Operands, { software, tiling }: ShaderTarget): Shader {
   const [rows] = lastTwo(y.shape);
   const [depth] = lastTwo(b.shape);
   const [rowStride] = lastTwo(b.strides);
-  if (rows > (software ? TILE : 2 * TILE)) return 'tiling';
+  if (tiling || rows > (software ? TILE : 2 * TILE)) return 'tiling';
   return !software && rowStride === 1 && depth >= 4 * WORKGROUP ? 'split' : 'tile';
 }
 

@@ -157,12 +157,14 @@ const LEAST_DEPTH = 256;
 /**
  * Into how many parts the depth of a product is split, so that there are enough workgroups where its tiles are few and deep;
  * the sums of the parts are added up in a second pass. A CPU has no use for so many.
+ * @param workgroups without a split
+ * @param depth products in each sum
  */
-export function chooseSplits({ software, splits }: ShaderTarget, tiles: Tiles, size: ProductSize): number {
+export function chooseSplits({ software, splits }: ShaderTarget, workgroups: number, depth: number): number {
   if (splits !== undefined) return splits;
   if (software) return 1;
-  const wanted = Math.floor(ENOUGH_WORKGROUPS / countTiles(tiles, size).tiles);
-  return Math.max(1, Math.min(wanted, Math.floor(size.depth / LEAST_DEPTH)));
+  const wanted = Math.floor(ENOUGH_WORKGROUPS / workgroups);
+  return Math.max(1, Math.min(wanted, Math.floor(depth / LEAST_DEPTH)));
 }
 
 /** How many tiles a product has, and how many of them lie side by side. */

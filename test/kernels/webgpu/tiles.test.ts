@@ -103,17 +103,16 @@ describe('the tiling of a matrix product', () => {
 });
 
 describe('the split of the depth', () => {
-  const tiles = tilesOf('workgroup-32x32', gpu);
-  // 3x3 of 512 channels at 7 x 7: 16 x 2 tiles.
-  const late = { groups: 1, channels: 512, pixels: 49, depth: 4608 };
+  // 3x3 of 512 channels at 7 x 7: 16 x 2 tiles of 32 x 32.
+  const late = { workgroups: 32, depth: 4608 };
 
   it.each([
     ['fills a GPU where tiles are few and deep', gpu, late, 4],
-    ['is left where tiles are enough', gpu, { ...late, pixels: 3136 }, 1],
+    ['is left where tiles are enough', gpu, { ...late, workgroups: 16 * 98 }, 1],
     ['is left where there is little to sum', gpu, { ...late, depth: 300 }, 1],
     ['is nothing for a CPU', lavapipe, late, 1],
     ['is what was asked for', { ...lavapipe, splits: 7 }, late, 7],
-  ])('%s', (_, facts, size, expected) => {
-    expect(chooseSplits(facts, tiles, size)).toBe(expected);
+  ])('%s', (_, facts, { workgroups, depth }, expected) => {
+    expect(chooseSplits(facts, workgroups, depth)).toBe(expected);
   });
 });

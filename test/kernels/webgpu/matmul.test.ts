@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
+import { type ShaderTarget, TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
+import { denseLayout, type TensorSpec } from '../../../src/tensor/layout.ts';
+
+const gpu: ShaderTarget = {
+  software: false,
+  subgroups: { min: 32, max: 32 },
+  workgroupThreads: 256,
+  workgroupBytes: 16384,
+};
+const lavapipe: ShaderTarget = { ...gpu, software: true, subgroups: { min: 8, max: 8 } };
+
+const DEPTH = 512;
+const COLUMNS = 1000;
+const spec = (shape: number[]): TensorSpec => ({ ...denseLayout(shape), dtype: 'float32' });
+const rowMajor = spec([DEPTH, COLUMNS]);
+/** A linear layer's weight. */
+const transposed: TensorSpec = { ...rowMajor, strides: [1, DEPTH] };
+
+/** The kernels that multiply `rows` rows by b. */
+function kernels(rows: number, b: TensorSpec, target: ShaderTarget): string[] {
+  const inputs = [spec([rows, DEPTH]), b];
+  const programs = matmulDefinition.webgpu({ inputs, outputs: [spec([rows, COLUMNS])], attributes: {}, target });
+  return programs.map(({ key }) => key);
+}
+
+describe('the kernel of a matrix product', () => {
+  it.each([
+    ['reads one row as it lies on a CPU', 1, transposed, lavapipe, ['matmul/tile/1']],
+    ['splits the depth of one row over a workgroup on hardware', 1, transposed, gpu, ['matmul/split/1']],
+    ['does not where b is read across', 1, rowMajor, gpu, ['matmul/tile/1']],
+    ['is that of the convolutions for more', 197, rowMajor, lavapipe, ['conv2d/subgroup/rows4/columns4']],
+    ['is that on hardware too', 197, rowMajor, gpu, ['conv2d/workgroup-32x32/rows4/columns4']],
+    [
+      'adds up parts where hardware has few tiles',
+      32,
+      rowMajor,
+      gpu,
+      ['conv2d/workgroup-32x32/rows4/columns4', 'conv2d/splits/4'],
+    ],
+  ] as const)('%s', (_, rows, b, target, expected) => {
+    expect(kernels(rows, b, target)).toEqual(expected);
+  });
+
+  it.each(TILINGS)('is that in tiles %s where they are asked for, even for one row', (tiling) => {
+    for (const target of [gpu, lavapipe]) {
+      expect(kernels(1, transposed, { ...target, tiling, splits: 1 })).toEqual([`conv2d/${tiling}/rows4/columns4`]);
+    }
+  });
+});
