@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { createDevice, type Device, tensor, transpose } from '../../../src/kernels/index.ts';
+import { createDevice, type Device, type DeviceOptions, tensor, transpose } from '../../../src/kernels/index.ts';
 import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
@@ -84,32 +84,35 @@ describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) =>
   });
 });
 
-describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
-  'products of split depth in tiles %s',
-  (tiles) => {
-    let device: Device;
-    const oracle = new CpuDevice({ kernels: 'typescript' });
-    beforeAll(async () => {
-      device = await createDevice('webgpu', { tiles, splits: 3 });
-    });
-    afterAll(() => {
-      expect(device.memory().blocks, 'blocks left on the device').toBe(0);
-      device.destroy();
-      oracle.destroy();
-    });
+describe.skipIf(missing).each<[string, DeviceOptions]>([
+  ['products of split depth in tiles register', { tiles: 'register', splits: 3 }],
+  ['products of split depth in tiles workgroup-32x32', { tiles: 'workgroup-32x32', splits: 3 }],
+  ['the kernels that suit hardware', { software: false }],
+  ['those in tiles register', { software: false, tiles: 'register' }],
+  ['those in tiles subgroup', { software: false, tiles: 'subgroup' }],
+])('%s', (_, options) => {
+  let device: Device;
+  const oracle = new CpuDevice({ kernels: 'typescript' });
+  beforeAll(async () => {
+    device = await createDevice('webgpu', options);
+  });
+  afterAll(() => {
+    expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+    device.destroy();
+    oracle.destroy();
+  });
 
-    it('agree with the TypeScript kernels', async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
-          await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
-          const [actual, expected] = [await multiply(device, product), await multiply(oracle, product)];
-          expectSums(actual, expected, await multiply(oracle, product, magnitudes), TOLERANCE);
-        }),
-        { numRuns: 20 },
-      );
-    });
-  },
-);
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
+        await expectConvolution(await convolve(device, c), oracle, c, TOLERANCE);
+        const [actual, expected] = [await multiply(device, product), await multiply(oracle, product)];
+        expectSums(actual, expected, await multiply(oracle, product, magnitudes), TOLERANCE);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
 
 describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
   let device: Device;
