@@ -127,6 +127,8 @@ export interface WebGpuDeviceOptions {
   readonly algorithm?: Algorithm;
   /** Into how many parts the depth of a product is split: by adapter and sizes when left out, or as FMGCAM_SPLITS says. */
   readonly splits?: number;
+  /** Whether kernels suit a CPU that plays GPU, which wants others than hardware does: by the adapter's name when left out. */
+  readonly software?: boolean;
   /**
    * What `fmgcam tune` measured on this adapter, see `parseTable`. In Node, the table in the user's cache folder when left
    * out; null for none.
@@ -140,7 +142,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, algorithm, splits, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, splits, software, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -156,7 +158,7 @@ export async function openAdapter(
   try {
     const { info } = adapter;
     const table = tuning === undefined ? await findUserTable(info) : tuning;
-    const facts = { ...deviceFacts(gpu, info), ...measuredOn(info, table ?? undefined) };
+    const facts = { ...deviceFacts(gpu, info, software), ...measuredOn(info, table ?? undefined) };
     const env = globalThis.process?.env ?? {};
     const wanted = {
       tiles: tiles ?? env.FMGCAM_TILES,

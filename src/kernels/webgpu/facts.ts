@@ -16,10 +16,14 @@ export function isSoftware({ info }: { readonly info: GPUAdapterInfo }): boolean
   return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text);
 }
 
-export function deviceFacts({ features, limits }: GPUDevice, info: GPUAdapterInfo): DeviceFacts {
+export function deviceFacts(
+  { features, limits }: GPUDevice,
+  info: GPUAdapterInfo,
+  software: boolean = isSoftware({ info }),
+): DeviceFacts {
   const { subgroupMinSize: min, subgroupMaxSize: max } = info;
   return {
-    software: isSoftware({ info }),
+    software,
     subgroups: features.has('subgroups') && min >= 4 && max >= min ? { min, max } : undefined,
     workgroupThreads: limits.maxComputeInvocationsPerWorkgroup,
     workgroupBytes: limits.maxComputeWorkgroupStorageSize,

@@ -97,22 +97,25 @@ describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) =>
   });
 });
 
-describe.skipIf(missing).each(['register', 'workgroup-32x32'] as const)(
-  'products of split depth in tiles %s',
-  (tiles) => {
-    const pair = openPair({ tiles, splits: 3 });
+describe.skipIf(missing).each<[string, DeviceOptions]>([
+  ['products of split depth in tiles register', { tiles: 'register', splits: 3 }],
+  ['products of split depth in tiles workgroup-32x32', { tiles: 'workgroup-32x32', splits: 3 }],
+  ['the kernels that suit hardware', { software: false }],
+  ['those in tiles register', { software: false, tiles: 'register' }],
+  ['those in tiles subgroup', { software: false, tiles: 'subgroup' }],
+])('%s', (_, options) => {
+  const pair = openPair(options);
 
-    it('agree with the TypeScript kernels', async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
-          await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
-          await expectProduct(pair, product);
-        }),
-        { numRuns: 8 },
-      );
-    });
-  },
-);
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(multiplesOfFour, odd, winograd), products, async (c, product) => {
+        await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
+        await expectProduct(pair, product);
+      }),
+      { numRuns: 8 },
+    );
+  });
+});
 
 describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
   const pair = openPair();
