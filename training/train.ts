@@ -17,7 +17,7 @@ const { values: given } = parseArgs({
   options: {
     /** Scenes of the first part of the training, and of the second. */
     images: { type: 'string', default: '330000' },
-    crowded: { type: 'string', default: '140000' },
+    crowded: { type: 'string', default: '240000' },
     batch: { type: 'string', default: '32' },
     rate: { type: 'string', default: '0.001' },
     seed: { type: 'string', default: '1' },
@@ -60,7 +60,7 @@ function part(first: number, images: number, peak: number, objects: readonly num
 const rate = fraction(given.rate, 'rate');
 /** What things look like is learnt best where there are few; then to see one beside the other. */
 const things = part(0, images, rate, [0.4, 0.47, 0.09, 0.04]);
-const pairs = part(things.steps, crowded, rate / 2, [0.2, 0.7, 0.07, 0.03]);
+const pairs = part(things.steps, crowded, rate / 2, [0.15, 0.75, 0.07, 0.03]);
 const parts = [things, pairs];
 const steps = things.steps + pairs.steps;
 const lastStep = given.until ? Math.min(steps, Math.floor(count(given.until, 'until') / batchSize)) : steps;
