@@ -5,7 +5,7 @@ import { findUserTable } from '../tuning/user-table.ts';
 import { WebGpuDevice } from './device.ts';
 import { deviceFacts } from './facts.ts';
 import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
-import { requireTiling, type Tiling } from './tiles.ts';
+import { requireTiling, SHAPES, type Shapes, type Tiling } from './tiles.ts';
 
 export interface FoundAdapter {
   readonly adapter: GPUAdapter;
@@ -99,10 +99,10 @@ export function outrunsTypeScript({ info }: GPUAdapter): boolean {
   return /llvmpipe|lavapipe/i.test(`${info.device} ${info.description}`);
 }
 
-function requireAlgorithm(name: string): Algorithm {
-  const algorithm = ALGORITHMS.find((known) => known === name);
-  if (!algorithm) throw new UsageError(`algorithm "${name}" is unknown; use ${ALGORITHMS.join(' or ')}`);
-  return algorithm;
+function requireOneOf<Name extends string>(what: string, names: readonly Name[], given: string): Name {
+  const name = names.find((known) => known === given);
+  if (!name) throw new UsageError(`${what} "${given}" is unknown; use ${names.join(' or ')}`);
+  return name;
 }
 
 const MOST_SPLITS = 64;
@@ -127,6 +127,11 @@ export interface WebGpuDeviceOptions {
   readonly algorithm?: Algorithm;
   /** Into how many parts the depth of a product is split: by adapter and sizes when left out, or as FMGCAM_SPLITS says. */
   readonly splits?: number;
+  /**
+   * Whether a compiled kernel serves `any` shape, or `one`, see `SHAPES`: any when left out, or as the variable FMGCAM_SHAPES
+   * says.
+   */
+  readonly shapes?: Shapes;
   /** Whether kernels suit a CPU that plays GPU, which wants others than hardware does: by the adapter's name when left out. */
   readonly software?: boolean;
   /**
@@ -142,7 +147,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, algorithm, splits, software, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, splits, shapes, software, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -164,12 +169,14 @@ export async function openAdapter(
       tiles: tiles ?? env.FMGCAM_TILES,
       algorithm: algorithm ?? env.FMGCAM_ALGORITHM,
       splits: splits ?? env.FMGCAM_SPLITS,
+      shapes: shapes ?? env.FMGCAM_SHAPES,
     };
     const target = {
       ...facts,
       tiling: wanted.tiles === undefined ? undefined : requireTiling(wanted.tiles, facts),
-      algorithm: wanted.algorithm === undefined ? undefined : requireAlgorithm(wanted.algorithm),
+      algorithm: wanted.algorithm === undefined ? undefined : requireOneOf('algorithm', ALGORITHMS, wanted.algorithm),
       splits: wanted.splits === undefined ? undefined : requireSplits(wanted.splits),
+      shapes: wanted.shapes === undefined ? undefined : requireOneOf('shapes', SHAPES, wanted.shapes),
     };
     return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
   } catch (error) {

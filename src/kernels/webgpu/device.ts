@@ -81,7 +81,7 @@ export class WebGpuDevice implements Device {
       size: UNIFORM_BYTES,
       usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
     });
-    this.#pipelines = new Pipelines(gpu);
+    this.#pipelines = new Pipelines(gpu, target.shapes ?? 'any');
     const slice = { buffer: this.#uniformBuffer, size: SLICE_BYTES };
     this.#uniformGroup = gpu.createBindGroup({
       layout: this.#pipelines.uniforms,
@@ -255,9 +255,9 @@ export class WebGpuDevice implements Device {
   }
 
   #record(program: WgslProgram, blocks: readonly GpuBlock[], workgroups: WgslProgram['workgroups']): void {
-    const { pipeline, storage } = this.#pipelines.get(program);
+    const { pipeline, storage, readsUniforms } = this.#pipelines.get(program);
     const group = this.#bindGroup(storage, blocks);
-    const offset = this.#writeUniforms(program.uniforms);
+    const offset = readsUniforms ? this.#writeUniforms(program.uniforms) : 0;
     const encoder = this.#recording();
     for (const { buffer } of blocks) this.#touched.add(buffer);
     this.#pass ??= encoder.beginComputePass();

@@ -32,6 +32,13 @@ export interface ProductSize {
 export const TILINGS = ['register', 'subgroup', 'workgroup-32x32', 'workgroup-64x64', 'workgroup-128x64'] as const;
 export type Tiling = (typeof TILINGS)[number];
 
+/**
+ * What a pipeline serves: `any` shape, which is a uniform, or `one` shape, which is a constant of its code. Then the compiler
+ * can unroll loops and fold addresses, and has as much more to do as a network has shapes.
+ */
+export const SHAPES = ['any', 'one'] as const;
+export type Shapes = (typeof SHAPES)[number];
+
 /** A tiling, and why it is this one. */
 export interface Choice {
   readonly tiling: Tiling;
@@ -46,6 +53,8 @@ export interface ShaderTarget extends DeviceFacts {
   readonly splits?: number | undefined;
   /** How every convolution is computed that can be computed so, where that is asked for. */
   readonly algorithm?: Algorithm | undefined;
+  /** What a pipeline serves, where that is asked for: any shape otherwise. */
+  readonly shapes?: Shapes | undefined;
   /** What was measured to be the fastest for a product, if that was measured. */
   readonly measured?: ((size: ProductSize) => Choice | undefined) | undefined;
   /** Tilings that were measured to compute something else on this adapter. */

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import * as built from 'fm-g-cam';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import { createDevice, type Device, type DeviceOptions, tensor, transpose } from '../../../src/kernels/index.ts';
@@ -10,6 +11,8 @@ import type { Shape } from '../../../src/tensor/shape.ts';
 import { convolutions, convolve, expectConvolution, winograd } from '../../support/convolutions.ts';
 import { missing } from '../../support/devices.ts';
 import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
+import { expectResults } from '../../support/smoke-check.ts';
+import { runCases } from '../../support/smoke-kernels.ts';
 
 /** Relative L2, against sums in double precision. */
 const TOLERANCE = 1e-5;
@@ -135,6 +138,7 @@ describe.skipIf(missing)('a WebGPU device', () => {
     ['FMGCAM_TILES', 'tiles "square" are unknown; use register, subgroup, '],
     ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct or winograd'],
     ['FMGCAM_SPLITS', 'splits "square": use a whole number from 1 to 64'],
+    ['FMGCAM_SHAPES', 'shapes "square" is unknown; use any or one'],
   ])('is told what to do by %s', async (name, message) => {
     vi.stubEnv(name, 'square');
     try {
@@ -142,5 +146,32 @@ describe.skipIf(missing)('a WebGPU device', () => {
     } finally {
       vi.unstubAllEnvs();
     }
+  });
+});
+
+/** What compiles in some seconds: a compiler that knows the shape unrolls loops, and takes ten times as long. */
+const CASES = [
+  'conv2d of single channels',
+  'matmul split over the depth',
+  'pointwise',
+  'resize',
+  'softmax',
+  'maxPool2d',
+];
+
+describe.skipIf(missing)('kernels of one shape', () => {
+  let device: built.Device;
+  let oracle: built.Device;
+  beforeAll(async () => {
+    device = await built.createDevice('webgpu', { shapes: 'one' });
+    oracle = await built.createDevice('cpu', { precision: 'exact' });
+    return () => {
+      device.destroy();
+      oracle.destroy();
+    };
+  });
+
+  it.each(CASES)('agree with the CPU: %s', async (name) => {
+    expectResults(await runCases(device, [name]), await runCases(oracle, [name]));
   });
 });
