@@ -170,19 +170,37 @@ function operandAt({ shape, strides, offset, dtype }: TensorSpec, storage: Stora
 /** The tensor as a kernel wants it. What had to be made for this call only is added to `temporaries`. */
 function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Storage[]): Operand {
   if (!order || isDense(input, order)) return operandOf(input);
-  const spec = { ...denseLayout(input.shape, order), dtype: input.dtype };
   const { storage } = input;
+  const { spec, key } = arrangementOf(input, order);
   if (!storage.constant) {
     const copy = copyTo(input, spec);
     temporaries.push(copy);
     return operandAt(spec, copy);
   }
-  const key = JSON.stringify([input.shape, input.strides, input.offset, order]);
-  const [device, original] = [deviceOf(storage), operandOf(input)];
   const copy = storage.copyAs(key, 4 * sizeOf(spec.shape), (copy) =>
-    device.run(copyKernel, [original], [operandAt(spec, copy)], undefined),
+    deviceOf(storage).run(copyKernel, [operandOf(input)], [operandAt(spec, copy)], undefined),
   );
   return operandAt(spec, copy);
+}
+
+interface Arrangement {
+  readonly order: AxisOrder;
+  readonly spec: TensorSpec;
+  /** Names the copy. */
+  readonly key: string;
+}
+
+/** The last one of each tensor: a weight is arranged alike in every pass. */
+const arrangements = new WeakMap<Tensor, Arrangement>();
+
+function arrangementOf(input: Tensor, order: AxisOrder): Arrangement {
+  const known = arrangements.get(input);
+  if (known?.order === order) return known;
+  const { shape, strides, offset, dtype } = input;
+  const spec = { ...denseLayout(shape, order), dtype };
+  const arrangement = { order, spec, key: JSON.stringify([shape, strides, offset, order]) };
+  arrangements.set(input, arrangement);
+  return arrangement;
 }
 
 /** The values of `input` in a new storage that has the given layout. */
@@ -218,8 +236,11 @@ function commonDevice(op: string, inputs: readonly Tensor[]): Device {
 }
 
 function commonRecorder(inputs: readonly Tensor[]): Recorder | undefined {
-  const recorders = new Set(inputs.flatMap(({ recorder }) => (recorder ? [recorder] : [])));
-  if (recorders.size > 1)
-    throw new UsageError('tensors of two different tapes meet in one op; finish one gradient before the next');
-  return [...recorders][0];
+  let common: Recorder | undefined;
+  for (const { recorder } of inputs) {
+    if (common && recorder && recorder !== common)
+      throw new UsageError('tensors of two different tapes meet in one op; finish one gradient before the next');
+    common ??= recorder;
+  }
+  return common;
 }

@@ -51,11 +51,11 @@ export class Conv2d extends Module {
   forwardFolded(
     x: Tensor,
     norm: BatchNorm2d,
-    options: { activation: 'none' | 'relu'; residual?: Tensor | undefined },
+    { activation, residual }: { activation: 'none' | 'relu'; residual?: Tensor | undefined },
   ): Tensor {
     const device = deviceOf(x);
     const { weight, bias } = this.#fold(norm);
-    return conv2d(x, weight.on(device), { ...this.geometry, ...options, bias: bias.on(device) });
+    return conv2d(x, weight.on(device), { ...this.geometry, activation, residual, bias: bias.on(device) });
   }
 
   /** norm(conv(x)) = scale (w x + b) + shift = (scale w) x + (scale b + shift), for each output channel. */

@@ -177,6 +177,7 @@ export function rearrange(data: HostData, shape: Shape, order: readonly number[]
 /** Says, once for each device, that tensors are collected without having been disposed of. It frees nothing. */
 class LeakAlarm {
   readonly #warned = new WeakSet<Memory>();
+  readonly #references = new WeakMap<Memory, WeakRef<Memory>>();
   // The device is held weakly, lest a tensor that nobody disposes of keep it alive.
   readonly #registry = new FinalizationRegistry<{ device: WeakRef<Memory>; shape: Shape }>(({ device, shape }) => {
     const memory = device.deref();
@@ -188,7 +189,9 @@ class LeakAlarm {
   });
 
   watch(tensor: Tensor, { memory }: Storage): void {
-    this.#registry.register(tensor, { device: new WeakRef(memory), shape: tensor.shape }, tensor);
+    const device = this.#references.get(memory) ?? new WeakRef(memory);
+    this.#references.set(memory, device);
+    this.#registry.register(tensor, { device, shape: tensor.shape }, tensor);
   }
 
   forget(tensor: Tensor): void {

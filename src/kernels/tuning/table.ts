@@ -67,7 +67,8 @@ export function measuredOn(
     return tiling && { tiling, reason: 'the fastest on such adapters, by the table that comes with fm-g-cam' };
   };
   const rejected = TILINGS.filter((tiling) => Object.values(trials).some((trial) => tiling in trial.rejected));
-  return { measured, rejected: new Set(rejected) };
+  const some = shipped !== undefined || Object.keys(trials).length > 0;
+  return { measured: some ? measured : undefined, rejected: new Set(rejected) };
 }
 
 /**

@@ -54,7 +54,9 @@ export class WebGpuDevice implements Device {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #uniformBuffer: GPUBuffer;
   readonly #uniformGroup: GPUBindGroup;
-  readonly #uniformBytes = new DataView(new ArrayBuffer(UNIFORM_BYTES));
+  readonly #uniformBytes = new ArrayBuffer(UNIFORM_BYTES);
+  readonly #uniformIntegers = new Int32Array(this.#uniformBytes);
+  readonly #uniformFloats = new Float32Array(this.#uniformBytes);
   #uniformEnd = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -232,7 +234,7 @@ export class WebGpuDevice implements Device {
     this.#encoder = undefined;
     this.#touched.clear();
     if (this.#uniformEnd > 0) {
-      this.gpu.queue.writeBuffer(this.#uniformBuffer, 0, this.#uniformBytes.buffer, 0, this.#uniformEnd);
+      this.gpu.queue.writeBuffer(this.#uniformBuffer, 0, this.#uniformBytes, 0, this.#uniformEnd);
       this.#uniformEnd = 0;
     }
     this.gpu.queue.submit([commands]);
@@ -285,10 +287,10 @@ export class WebGpuDevice implements Device {
     if (uniforms.length === 0) return 0;
     if (this.#uniformEnd === UNIFORM_BYTES) this.flush();
     const offset = this.#uniformEnd;
-    for (const [i, [, type, value]] of uniforms.entries()) {
-      const address = offset + 4 * i;
-      if (type === 'f32') this.#uniformBytes.setFloat32(address, value, true);
-      else this.#uniformBytes.setInt32(address, value, true);
+    let i = offset / 4;
+    for (const [, type, value] of uniforms) {
+      if (type === 'f32') this.#uniformFloats[i++] = value;
+      else this.#uniformIntegers[i++] = value;
     }
     this.#uniformEnd += SLICE_BYTES;
     return offset;

@@ -32,6 +32,8 @@ const MOST_POOLED = 512 * 2 ** 20;
  */
 export class BufferPool {
   readonly #device: GPUDevice;
+  /** Bytes of the largest buffer. Asking the driver for its limits takes longer than handing out a buffer. */
+  readonly #limit: number;
   /** By size, the oldest last, which is handed out first: then equal work gets equal blocks, and bind groups are reused. */
   readonly #free = new Map<number, GpuBlock[]>();
   #live = 0;
@@ -40,10 +42,12 @@ export class BufferPool {
 
   constructor(device: GPUDevice) {
     this.#device = device;
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+    this.#limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
   }
 
   allocate(bytes: number): GpuBlock {
-    const limit = Math.min(this.#device.limits.maxBufferSize, this.#device.limits.maxStorageBufferBindingSize);
+    const limit = this.#limit;
     if (bytes > limit) {
       throw new DeviceError(
         `a tensor of ${bytes} bytes is larger than this adapter's limit of ${limit} bytes; use a smaller image or batch, or the device cpu`,
