@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { convShape } from '../../src/kernels/conv2d/geometry.ts';
 import {
   conv2dDefinition,
   conv2dInputGradientDefinition,
@@ -7,6 +8,7 @@ import {
 import type { Device } from '../../src/kernels/device.ts';
 import { conv2d, tensor } from '../../src/kernels/index.ts';
 import { applySingle } from '../../src/kernels/op.ts';
+import { denseLayout } from '../../src/tensor/layout.ts';
 import { Scope } from '../../src/tensor/scope.ts';
 import type { Shape } from '../../src/tensor/shape.ts';
 import { expectSums, magnitudes, wave } from './numbers.ts';
@@ -70,9 +72,19 @@ export async function convolve(device: Device, c: Convolution, values = wave) {
   const y = applySingle(conv2dDefinition, inputs, { ...how, bias, residual, activation: c.relu ? 'relu' : 'none' });
   const gradient = () => applySingle(conv2dInputGradientDefinition, [make(shape, 4), weight], { ...how, size });
   gradient();
-  const cotangents = make([2, ...shape], 5);
-  const dw = applySingle(conv2dWeightGradientDefinition, [x, cotangents], { ...options, kernel: c.kernel });
-  return { y: await y.data(), dx: await gradient().data(), dw: await dw.data() };
+  return { y: await y.data(), dx: await gradient().data(), dw: await weightGradient(device, c, values) };
+}
+
+/** The gradients of two scores with respect to the weight. */
+export async function weightGradient(device: Device, c: Convolution, values = wave) {
+  using scope = new Scope();
+  const { stride, padding, dilation, groups, size, kernel } = c;
+  const make = (shape: Shape, phase: number) => tensor(device, values(shape, phase), shape, { scope });
+  const x = make([c.batch, groups * c.channels, ...size], 0);
+  const geometry = { stride, padding, dilation, groups };
+  const shape = convShape(x, { ...denseLayout([groups * c.out, c.channels, ...kernel]), dtype: 'float32' }, geometry);
+  const inputs = [x, make([2, ...shape], 5)];
+  return await applySingle(conv2dWeightGradientDefinition, inputs, { ...geometry, kernel }).data();
 }
 
 /** Fails unless a device computes a convolution and its gradients as another one does. */

@@ -1,4 +1,4 @@
-import { linearMain } from '../webgpu/program.ts';
+import { linearMain, WORKGROUP } from '../webgpu/program.ts';
 import type { Tiles } from '../webgpu/tiles.ts';
 
 /** Which channels can be read and written four at a time: those of a group are a multiple of four. */
@@ -10,7 +10,7 @@ export interface Vectors {
 }
 
 export const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
-const lines = (count: number, line: (i: number) => string) => upTo(count).map(line).join('\n');
+export const lines = (count: number, line: (i: number) => string) => upTo(count).map(line).join('\n');
 
 /**
  * A convolution, or a phase of its gradient with respect to the input, as an implicit matrix product (see
@@ -35,47 +35,87 @@ const lines = (count: number, line: (i: number) => string) => upTo(count).map(li
  * pipeline serves all shapes.
  */
 export function convolutionWgsl(tiles: Tiles, vectors: Vectors): string {
-  const { sharing, channels, pixels, down, across } = tiles;
-  return `${ADDRESSES}
-${loads(vectors.rows)}
-${storeWgsl(vectors.columns)}
+  const { sharing, across } = tiles;
+  return productWgsl(tiles, vectors, {
+    declarations: `${TAPS}
+${loadWgsl('source', 'depth', vectors.rows)}
+${loadWgsl('w', 'depth', vectors.rows)}
 ${sharing === 'workgroup' ? workgroupMemory(tiles) : ''}
+
+fn y_at(group: u32, pixel: u32) -> u32 {
+  return select(OUTSIDE, group * u.y_group + target_at(pixel) * u.y_pixel, pixel < u.pixels);
+}`,
+    sum: `  let p = first_pixel + thread % ${across}u;
+${sharing === 'workgroup' ? sumFromWorkgroupMemory(tiles, vectors.rows) : sumFromBuffers(tiles, vectors.rows)}`,
+    pixel: `p + j * ${across}u`,
+  });
+}
+
+/** What tells matrix products in tiles apart. */
+interface ProductCode {
+  /** They include `y_at(group, pixel)`: where the channels of a pixel begin in the result, or OUTSIDE where there is no such pixel. */
+  readonly declarations: string;
+  /** Adds to the sums, see `eachSum`. It sees group, split, first_channel, first_pixel, thread, and c, the first channel of the thread. */
+  readonly sum: string;
+  /** The number of a thread's j-th pixel. */
+  readonly pixel: string;
+}
+
+/** Tiles of which a workgroup has that many: those of one thread fill it, others have it to themselves. */
+export function tilesOfWorkgroup({ down, across }: Tiles): number {
+  return down * across === 1 ? WORKGROUP : 1;
+}
+
+/**
+ * A matrix product in tiles, of which a thread sums `channels` x `pixels` in registers. Grid: linear over the pixel tiles (the
+ * fastest), the channel tiles of a group, groups and splits; where a tile is that of one thread, channel tiles and groups are
+ * faster than the pixel tiles, so that neighbours read and write what lies side by side.
+ */
+export function productWgsl(tiles: Tiles, vectors: Vectors, { declarations, sum, pixel }: ProductCode): string {
+  const { sharing, channels, pixels, down, across } = tiles;
+  const alone = tilesOfWorkgroup(tiles) > 1;
+  const [pixelTile, channelTile] = alone
+    ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
+    : ['tile % u.pixel_tiles', 'tile / u.pixel_tiles'];
+  return `${ADDRESSES}
+${storeWgsl(vectors.columns)}
+${declarations}
 var<private> sums: array<vec4f, ${(channels / 4) * pixels}>;
 
-@compute @workgroup_size(${down * across})
+@compute @workgroup_size(${tilesOfWorkgroup(tiles) * down * across})
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
+  @builtin(local_invocation_index) local: u32,
 ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
 ) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
+  let index = ${alone ? `(workgroup.y * workgroups.x + workgroup.x) * ${WORKGROUP}u + local` : 'workgroup.y * workgroups.x + workgroup.x'};
+  let thread = ${alone ? '0u' : 'local'};
   let split = index / u.tiles;
   let tile = index % u.tiles;
   if (split >= u.splits) { return; }
-  let channel_tile = tile / u.pixel_tiles;
+  let channel_tile = ${channelTile};
   let group = channel_tile / u.channel_tiles;
   let first_channel = channel_tile % u.channel_tiles * ${down * channels}u;
-  let first_pixel = tile % u.pixel_tiles * ${across * pixels}u;
+  let first_pixel = ${pixelTile} * ${across * pixels}u;
   let c = first_channel + thread / ${across}u * ${channels}u;
-  let p = first_pixel + thread % ${across}u;
 ${eachSum(tiles, (sum) => `  var ${sum} = vec4f();`)}
-${sharing === 'workgroup' ? sumFromWorkgroupMemory(tiles, vectors.rows) : sumFromBuffers(tiles, vectors.rows)}
+${sum}
 ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
   // Their number is a uniform: a driver that knew it would unroll the loop, and compile for ten times as long.
   for (var i = 0u; i < u.sums; i++) {
     let channel = c + i / ${pixels}u * 4u;
-    let pixel = p + i % ${pixels}u * ${across}u;
-    if (channel < u.columns && pixel < u.pixels) {
-      let to = split * u.y_split + group * u.y_group + target_at(pixel) * u.y_pixel + channel;
-      store(sums[i], to, group * u.columns + channel, u.columns - channel);
+    let j = i % ${pixels}u;
+    let at = y_at(group, ${pixel});
+    if (channel < u.columns && at != OUTSIDE) {
+      store(sums[i], split * u.y_split + at + channel, group * u.columns + channel, u.columns - channel);
     }
   }
 }`;
 }
 
 /** A line for each sum: `sum<i>_<j>` is that of channels 4i to 4i + 3 of pixel j. */
-function eachSum({ channels, pixels }: Tiles, line: (sum: string, index: number) => string): string {
+export function eachSum({ channels, pixels }: Tiles, line: (sum: string, index: number) => string): string {
   return lines((channels / 4) * pixels, (i) => line(`sum${Math.floor(i / pixels)}_${i % pixels}`, i));
 }
 
@@ -114,13 +154,6 @@ fn source_at(window: Window, ty: u32, tx: u32, group: u32) -> u32 {
   return select(OUTSIDE, at, (y < u.source_h) & (x < u.source_w));
 }
 
-// Where the rows of a tap begin, from the first weight of a channel.
-fn tap_at(ty: u32, tx: u32) -> u32 {
-  let y = u32(u.tap_h + i32(ty) * u.tap_step_h);
-  let x = u32(u.tap_w + i32(tx) * u.tap_step_w);
-  return (y * u.kernel_w + x) * u.w_tap;
-}
-
 // The number of a pixel in the result.
 fn target_at(pixel: u32) -> u32 {
   let within = pixel % (u.count_h * u.count_w);
@@ -129,22 +162,30 @@ fn target_at(pixel: u32) -> u32 {
   return (pixel / (u.count_h * u.count_w) * u.target_h + y) * u.target_w + x;
 }`;
 
-/** What four rows are in elements of the buffers, which rows are counted in. */
-const stepOf = (vectors: boolean) => (vectors ? '1u' : '4u');
+const TAPS = `
+// Where the rows of a tap begin, from the first weight of a channel.
+fn tap_at(ty: u32, tx: u32) -> u32 {
+  let y = u32(u.tap_h + i32(ty) * u.tap_step_h);
+  let x = u32(u.tap_w + i32(tx) * u.tap_step_w);
+  return (y * u.kernel_w + x) * u.w_tap;
+}`;
 
-/** `load_source` and `load_w`: row r and the three behind it of those that begin at an address; 0 beyond the last one. */
-function loads(vectors: boolean): string {
-  const load = (name: string) => `
-fn load_${name}(at: u32, r: u32) -> vec4f {
+/** What four rows are in elements of the buffers, which rows are counted in. */
+export const stepOf = (vectors: boolean) => (vectors ? '1u' : '4u');
+
+/** `load_<name>`: number i and the three behind it of those that begin at an address; 0 beyond the last one, which a uniform counts. */
+export function loadWgsl(name: string, count: string, vectors: boolean): string {
+  return `
+fn load_${name}(at: u32, i: u32) -> vec4f {
 ${
   vectors
-    ? `  return ${name}[at + r];`
-    : `  let rows = r + vec4u(0u, 1u, 2u, 3u);
-  let i = at + min(rows, vec4u(u.depth - 1u));
-  return select(vec4f(), vec4f(${name}[i.x], ${name}[i.y], ${name}[i.z], ${name}[i.w]), rows < vec4u(u.depth));`
+    ? `  return ${name}[at + i];`
+    : `  let numbers = i + vec4u(0u, 1u, 2u, 3u);
+  let each = at + min(numbers, vec4u(u.${count} - 1u));
+  let all = vec4f(${name}[each.x], ${name}[each.y], ${name}[each.z], ${name}[each.w]);
+  return select(vec4f(), all, numbers < vec4u(u.${count}));`
 }
 }`;
-  return load('source') + load('w');
 }
 
 /**
@@ -173,15 +214,18 @@ ${
 
 function sumFromBuffers(tiles: Tiles, vectors: boolean): string {
   const { channels, pixels, across } = tiles;
-  const { channel, count, matrix } = tiles.sharing === 'subgroup' ? broadcastWeights(tiles) : ownWeights(tiles);
+  const weights = commonLoads(tiles, channels, (i) => `load_w(w_at${i}, r)`);
   return `${lines(pixels, (j) => `  let window${j} = window_of(p + ${j * across}u);`)}
-${lines(count, (i) => `  let w_from${i} = group * u.w_group + min(c + ${channel(i)}, u.columns - 1u) * u.w_channel;`)}
+${lines(
+  weights.count,
+  (i) => `  let w_from${i} = group * u.w_group + min(c + ${weights.number(i)}, u.columns - 1u) * u.w_channel;`,
+)}
   let first_row = split * u.split_depth;
   let last_row = min(first_row + u.split_depth, u.depth);
   for (var ty = 0u; ty < u.taps_h; ty++) {
     for (var tx = 0u; tx < u.taps_w; tx++) {
       let tap = tap_at(ty, tx);
-${lines(count, (i) => `      let w_at${i} = w_from${i} + tap;`)}
+${lines(weights.count, (i) => `      let w_at${i} = w_from${i} + tap;`)}
 ${lines(
   pixels,
   (j) => `      let from${j} = source_at(window${j}, ty, tx, group);
@@ -190,38 +234,41 @@ ${lines(
 )}
       for (var r = first_row; r < last_row; r += ${stepOf(vectors)}) {
 ${lines(pixels, (j) => `        let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
-${lines(channels / 4, (i) => `${matrix(i)}\n${addProducts(i, pixels)}`)}
+${lines(
+  channels / 4,
+  (i) => `${weights.load(4 * i)}
+        let w${i} = mat4x4f(${upTo(4).map((q) => weights.value(4 * i + q))});
+${addProducts(i, pixels)}`,
+)}
       }
     }
   }`;
 }
 
-/** How a thread comes by its weights. */
-interface Weights {
-  /** The channel of the tile whose weights it loads at its i-th address. */
-  readonly channel: (i: number) => string;
-  /** Number of its addresses. */
+/** How a thread comes by vectors that all threads of its subgroup need. */
+interface CommonLoads {
+  /** Number of vectors that it loads itself. */
   readonly count: number;
-  /** Code that makes the matrix `w<i>` of four channels. */
-  readonly matrix: (i: number) => string;
+  /** Which of them all is the i-th of those. */
+  readonly number: (i: number) => string;
+  /** Code in front of the first use of vector i. */
+  readonly load: (i: number) => string;
+  /** Vector i. */
+  readonly value: (i: number) => string;
 }
 
-function ownWeights({ channels }: Tiles): Weights {
+/**
+ * Each thread loads all of them, or the first `lanes` threads of a subgroup load different ones and broadcast them. A thread
+ * with a higher number loads the same as one before it, and nobody asks it.
+ * @param load what a thread loads as its i-th vector
+ */
+export function commonLoads({ sharing, lanes }: Tiles, vectors: number, load: (i: number) => string): CommonLoads {
+  if (sharing !== 'subgroup') return { count: vectors, number: (i) => `${i}u`, load: () => '', value: load };
   return {
-    channel: (i) => `${i}u`,
-    count: channels,
-    matrix: (i) => `        let w${i} = mat4x4f(${upTo(4).map((q) => `load_w(w_at${4 * i + q}, r)`)});`,
-  };
-}
-
-/** A thread with a number of `lanes` or more loads the same as one before it, and nobody asks it. */
-function broadcastWeights({ channels, lanes }: Tiles): Weights {
-  const load = (i: number) => (i % lanes === 0 ? `        let mine${i / lanes} = load_w(w_at${i / lanes}, r);\n` : '');
-  const broadcast = (i: number) => `subgroupBroadcast(mine${Math.floor(i / lanes)}, ${i % lanes}u)`;
-  return {
-    channel: (i) => `${i * lanes}u + lane % ${lanes}u`,
-    count: channels / lanes,
-    matrix: (i) => `${load(4 * i)}        let w${i} = mat4x4f(${upTo(4).map((q) => broadcast(4 * i + q))});`,
+    count: vectors / lanes,
+    number: (i) => `${i * lanes}u + lane % ${lanes}u`,
+    load: (i) => (i % lanes === 0 ? `        let mine${i / lanes} = ${load(i / lanes)};` : ''),
+    value: (i) => `subgroupBroadcast(mine${Math.floor(i / lanes)}, ${i % lanes}u)`,
   };
 }
 
@@ -309,6 +356,7 @@ export const DEPTHWISE_PIXELS = 4;
 export function depthwiseWgsl(vectors: boolean): string {
   const [width, type] = vectors ? [4, 'vec4f'] : [1, 'f32'];
   return `${ADDRESSES}
+${TAPS}
 ${storeWgsl(vectors)}
 ${linearMain(
   'u.tiles',

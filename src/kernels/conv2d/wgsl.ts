@@ -6,7 +6,6 @@ import {
   type ProgramOperand,
   type Uniform,
   type WgslProgram,
-  WORKGROUP,
   workgroupGrid,
 } from '../webgpu/program.ts';
 import {
@@ -18,8 +17,9 @@ import {
   type Tiles,
   type Tiling,
   tilesOf,
+  weightGradientTilesOf,
 } from '../webgpu/tiles.ts';
-import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl } from './conv2d.wgsl.ts';
+import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl, tilesOfWorkgroup } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
 import type { Algorithm, ConvGeometry, GatherShape, WeightGradientShape } from './geometry.ts';
 import { type Phase, phases } from './phases.ts';
@@ -82,7 +82,7 @@ function productPrograms(
   const size = productSize(conv, pair);
   const { tiling } = chooseTiling(target, size);
   const tiles = tilesOf(tiling, target);
-  const splits = chooseSplits(target, countTiles(tiles, size).tiles, size.depth);
+  const splits = chooseSplits(target, countWorkgroups(tiles, size, 1), size.depth);
   if (splits === 1) return [productProgram(conv, pair, epilogue, tiles, { ...options, tiling })];
   const parts: Parts = { splits, numbers: resultSize(conv), channels: conv.groups * conv.columns };
   return [
@@ -140,7 +140,6 @@ function productProgram(
 ): WgslProgram {
   const { transposed, groups, rows, columns, kernel, source, batch } = conv;
   const size = productSize(conv, pair);
-  const counts = countTiles(tiles, size);
   const inMemory = tiles.sharing === 'workgroup';
   const vectors = { rows: rows % 4 === 0, columns: columns % 4 === 0 };
   const unit = vectors.rows ? 4 : 1;
@@ -155,14 +154,10 @@ function productProgram(
     ...(tiles.sharing === 'subgroup' && { extensions: ['subgroups'] }),
     bindings: bindings(epilogue, vectors, operands),
     uniforms: [
-      ['tiles', 'u32', counts.tiles],
+      ...tilesUniforms(tiles, size),
       ['splits', 'u32', splits],
       ['split_depth', 'u32', Math.ceil(whole / splits / part) * part],
       ['y_split', 'u32', resultSize(conv)],
-      ['pixel_tiles', 'u32', counts.pixelTiles],
-      ['channel_tiles', 'u32', counts.channelTiles],
-      ['sums', 'u32', (tiles.channels / 4) * tiles.pixels],
-      ['columns', 'u32', columns],
       ['source_pixel', 'u32', (groupsApart ? rows : groups * rows) / unit],
       ['source_group', 'u32', ((groupsApart ? batch * source[0] * source[1] : 1) * rows) / unit],
       ['y_pixel', 'u32', groupsApart ? columns : groups * columns],
@@ -173,8 +168,25 @@ function productProgram(
       ['w_tap', 'u32', tap],
       ...commonUniforms(conv, pair, epilogue),
     ],
-    workgroups: workgroupGrid(counts.tiles * splits),
+    workgroups: workgroupGrid(countWorkgroups(tiles, size, splits)),
   };
+}
+
+/** @param splits of the depth */
+function countWorkgroups(tiles: Tiles, size: ProductSize, splits: number): number {
+  return Math.ceil((countTiles(tiles, size).tiles * splits) / tilesOfWorkgroup(tiles));
+}
+
+/** What `productWgsl` has to know. */
+function tilesUniforms(tiles: Tiles, size: ProductSize): Uniform[] {
+  const counts = countTiles(tiles, size);
+  return [
+    ['tiles', 'u32', counts.tiles],
+    ['pixel_tiles', 'u32', counts.pixelTiles],
+    ['channel_tiles', 'u32', counts.channelTiles],
+    ['sums', 'u32', (tiles.channels / 4) * tiles.pixels],
+    ['columns', 'u32', size.channels],
+  ];
 }
 
 function depthwiseProgram(conv: GatherShape, pair: PhasePair, epilogue: Epilogue): WgslProgram {
@@ -337,54 +349,83 @@ function winogradPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderT
   ];
 }
 
-/** See `weightGradient` of host.ts; in one pass, or in two with the lines that are summed split. */
+/** See `weightGradient` of host.ts; in one pass, or in two with the pixels that are summed split. */
 export function weightGradientPrograms(
-  { k, batch, size, target, kernel, rows, out }: WeightGradientShape,
-  { stride, padding, dilation, groups }: ConvGeometry,
-  shaderTarget: ShaderTarget,
+  shape: WeightGradientShape,
+  geometry: ConvGeometry,
+  target: ShaderTarget,
 ): WgslProgram[] {
+  const { k, batch, kernel, rows, out } = shape;
+  const { groups } = geometry;
   const columns = out / groups;
-  // The larger tile reads half as much for each product; a GPU needs the threads that it does without.
-  const side = shaderTarget.software ? 2 : 1;
-  const rowTiles = Math.ceil(rows / (4 * side));
-  const columnTiles = Math.ceil(columns / (4 * side));
-  const vectors = rows % 4 === 0 && columns % 4 === 0;
-  const type = vectors ? 'vec4f' : 'f32';
-  const taps = k * kernel[0] * kernel[1];
-  const threads = taps * rowTiles * groups * columnTiles;
-  const lines = batch * target[0];
-  const splits = chooseSplits(shaderTarget, Math.ceil(threads / WORKGROUP), lines * target[1]);
-  const parts: Parts = { splits, numbers: taps * rows * out, channels: out };
-  const product: WgslProgram = {
-    key: `conv2d/weight-gradient/${vectors ? 4 : 1}`,
-    code: () => weightGradientWgsl({ rows: side, columns: side }, vectors),
-    bindings: [
-      { name: 'x', type, operand: { input: 0 } },
-      { name: 'cotangent', type, operand: { input: 1 } },
-      { name: 'dw', type, operand: splits === 1 ? { output: 0 } : partsOperand(parts, true) },
-    ],
-    uniforms: [
-      ['threads', 'u32', threads],
-      ['splits', 'u32', splits],
-      ['split_lines', 'u32', Math.ceil(lines / splits)],
-      ['dw_split', 'u32', parts.numbers],
-      ['batch', 'u32', batch],
-      ['groups', 'u32', groups],
-      ['rows', 'u32', rows],
-      ['columns', 'u32', columns],
-      ['row_tiles', 'u32', rowTiles],
-      ['column_tiles', 'u32', columnTiles],
-      ['sums', 'u32', 4 * side * side],
-      ...pairUniforms({ source: size, target, kernel, stride, padding, dilation }),
-    ],
-    workgroups: linearGrid(threads * splits),
+  const taps = kernel[0] * kernel[1];
+  const size: ProductSize = {
+    groups: k * groups,
+    channels: columns,
+    // Whole vectors of each tap.
+    pixels: 4 * taps * Math.ceil(rows / 4),
+    depth: batch * shape.target[0] * shape.target[1],
+    weightGradient: true,
   };
-  return splits === 1 ? [product] : [product, splitSumsProgram(parts, vectors, NOTHING)];
+  const { tiling } = chooseTiling(target, size);
+  const tiles = weightGradientTilesOf(tiling, target);
+  const splits = chooseSplits(target, countWorkgroups(tiles, size, 1), size.depth);
+  const parts: Parts = { splits, numbers: k * taps * rows * out, channels: out };
+  const conv = {
+    ...geometry,
+    transposed: false,
+    batch,
+    source: shape.size,
+    target: shape.target,
+    kernel,
+    rows,
+    columns,
+  };
+  if (splits === 1) return [weightGradientProgram(conv, size, tiles, { tiling, parts, dw: { output: 0 } })];
+  return [
+    weightGradientProgram(conv, size, tiles, { tiling, parts, dw: partsOperand(parts, true) }),
+    splitSumsProgram(parts, columns % 4 === 0, NOTHING),
+  ];
 }
 
-function pairUniforms(pairs: Readonly<Record<string, Pair>>): Uniform[] {
-  return Object.entries(pairs).flatMap(([name, [h, w]]): Uniform[] => [
-    [`${name}_h`, 'u32', h],
-    [`${name}_w`, 'u32', w],
-  ]);
+/** @param conv the convolution itself */
+function weightGradientProgram(
+  conv: GatherShape,
+  size: ProductSize,
+  tiles: Tiles,
+  { tiling, parts, dw }: { readonly tiling: Tiling; readonly parts: Parts; readonly dw: ProgramOperand },
+): WgslProgram {
+  const { groups, rows, columns, batch, target } = conv;
+  const pair = { down: at(phases(conv, 0), 0), across: at(phases(conv, 1), 0) };
+  const vectors = { rows: rows % 4 === 0, columns: columns % 4 === 0 };
+  const [rowUnit, columnUnit] = [vectors.rows ? 4 : 1, vectors.columns ? 4 : 1];
+  const x: ProgramOperand = { input: 0 };
+  const cotangent: ProgramOperand = { input: 1 };
+  // Counted in pixels, or in lines of them.
+  const [whole, part] = tiles.sharing === 'workgroup' ? [size.depth, 4 * tiles.depth] : [batch * target[0], 1];
+  return {
+    key: `conv2d/weight-gradient/${tiling}/rows${rowUnit}/columns${columnUnit}`,
+    code: () => weightGradientWgsl(tiles, vectors),
+    ...(tiles.sharing === 'subgroup' && { extensions: ['subgroups'] }),
+    bindings: [
+      { name: 'source', type: vectors.rows ? 'vec4f' : 'f32', operand: x },
+      { name: 'cotangent', type: vectors.columns ? 'vec4f' : 'f32', operand: cotangent },
+      ...epilogueBindings(NOTHING, vectors.columns, cotangent, dw),
+    ],
+    uniforms: [
+      ...tilesUniforms(tiles, size),
+      ['splits', 'u32', parts.splits],
+      ['split_depth', 'u32', Math.ceil(whole / parts.splits / part) * part],
+      ['y_split', 'u32', parts.numbers],
+      ['groups', 'u32', groups],
+      ['rows', 'u32', rows],
+      ['source_pixel', 'u32', (groups * rows) / rowUnit],
+      ['source_group', 'u32', rows / rowUnit],
+      ['cotangent_score', 'u32', (size.depth * groups * columns) / columnUnit],
+      ['cotangent_pixel', 'u32', (groups * columns) / columnUnit],
+      ['cotangent_group', 'u32', columns / columnUnit],
+      ...commonUniforms(conv, pair, NOTHING),
+    ],
+    workgroups: workgroupGrid(countWorkgroups(tiles, size, parts.splits)),
+  };
 }

@@ -36,8 +36,8 @@ export function identityOf({ vendor, architecture, device, description }: Adapte
   return { vendor, architecture, device, description };
 }
 
-export function productKey({ groups, channels, pixels, depth }: ProductSize): string {
-  return `${groups} x ${channels} channels, ${pixels} pixels, ${depth} deep`;
+export function productKey({ groups, channels, pixels, depth, weightGradient }: ProductSize): string {
+  return `${groups} x ${channels} channels, ${pixels} ${weightGradient ? 'rows' : 'pixels'}, ${depth} deep`;
 }
 
 /** The fastest of the tilings that are correct. */

@@ -2,19 +2,19 @@ import { DeviceError, UsageError } from '../../errors.ts';
 import type { Algorithm } from '../conv2d/geometry.ts';
 import type { DeviceFacts } from './facts.ts';
 
-/** How a workgroup computes a tile of a matrix product: channels down, pixels across. */
+/** How a workgroup computes a tile of a matrix product: channels down, pixels (or rows) across. */
 export interface Tiles {
   /** What the threads of a tile share: nothing, weights within a subgroup, or all that they read. */
   readonly sharing: 'register' | 'subgroup' | 'workgroup';
-  /** Sums of a thread. Channels are a multiple of 4. */
+  /** Sums of a thread. Channels are a multiple of 4, and so are rows in place of pixels. */
   readonly channels: number;
   readonly pixels: number;
   /** Threads of a workgroup. */
   readonly down: number;
   readonly across: number;
-  /** Threads of a subgroup that each load a different weight; they divide `channels`. */
+  /** Threads of a subgroup that each load a different vector; they divide the vectors of a thread's channels. */
   readonly lanes: number;
-  /** Vectors of each channel and pixel that lie in workgroup memory at a time. */
+  /** Vectors of each channel and pixel that lie in workgroup memory at a time, or so many times four numbers. */
   readonly depth: number;
 }
 
@@ -26,6 +26,8 @@ export interface ProductSize {
   readonly pixels: number;
   /** Products in each sum. */
   readonly depth: number;
+  /** Whether it is the gradient of a weight: with the rows of all taps in place of pixels, and sums over the pixels. */
+  readonly weightGradient?: boolean;
 }
 
 /** Tiles that can be asked for by name; those in workgroup memory by their channels and pixels. */
@@ -67,7 +69,7 @@ const IN_WORKGROUP_MEMORY = ['workgroup-32x32', 'workgroup-64x64', 'workgroup-12
 /** Workgroups that keep a GPU busy; WebGPU does not tell how many it runs at once. */
 const ENOUGH_WORKGROUPS = 128;
 
-/** Fewer would fill less than half of the smallest tile in workgroup memory. */
+/** Fewer would fill less than half of the smallest tile in workgroup memory, and of a weight's gradient in `subgroup`. */
 const FEW_CHANNELS = 16;
 
 /** Threads of a workgroup on a CPU, whose vectors have 4 to 16 of them. More leave pixels over in small images. */
@@ -95,6 +97,28 @@ export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): T
       return { ...shared, channels: 8, pixels: 4, down: 8, across: 16 };
     case 'workgroup-128x64':
       return { ...shared, channels: 8, pixels: 8, down: 16, across: 8 };
+  }
+}
+
+/**
+ * The tiles of the gradient of a weight, whose pixels are rows, see `weightGradientWgsl`: what is read are vectors of four channels
+ * and of four rows. In `register`, each thread has a tile of its own.
+ */
+export function weightGradientTilesOf(tiling: Tiling, facts: DeviceFacts): Tiles {
+  const tiles = tilesOf(tiling, facts);
+  switch (tiling) {
+    case 'register': {
+      // The larger tile reads half as much for each product; a GPU needs the threads that it does without.
+      const side = facts.software ? 8 : 4;
+      return { ...tiles, channels: side, pixels: side, down: 1, across: 1 };
+    }
+    case 'subgroup': {
+      // A thread loads one vector of channels, and has the others from its subgroup.
+      const lanes = Math.min(8, facts.subgroups?.min ?? 1);
+      return { ...tiles, channels: 4 * lanes, pixels: 8, lanes };
+    }
+    default:
+      return tiles;
   }
 }
 
@@ -145,6 +169,9 @@ export function chooseTiling(target: ShaderTarget, size: ProductSize): Choice {
  */
 function likelyTiling(target: ShaderTarget, size: ProductSize): Choice {
   const { software, subgroups } = target;
+  if (software && size.weightGradient && size.channels < FEW_CHANNELS) {
+    return { tiling: 'register', reason: 'a software driver: groups of few channels' };
+  }
   if (software && !obstacle('subgroup', target)) {
     return { tiling: 'subgroup', reason: `a software driver with subgroups of ${subgroups?.min}` };
   }

@@ -8,7 +8,7 @@ import { applySingle } from '../../../src/kernels/op.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
-import { convolutions, convolve, expectConvolution, winograd } from '../../support/convolutions.ts';
+import { convolutions, convolve, expectConvolution, weightGradient, winograd } from '../../support/convolutions.ts';
 import { missing } from '../../support/devices.ts';
 import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
 import { expectResults } from '../../support/smoke-check.ts';
@@ -59,6 +59,27 @@ describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
         await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
       }),
       { numRuns: 6 },
+    );
+  });
+});
+
+/** Rows and channels in vectors or not, each in several tiles. */
+const mixed = fc.tuple(convolutions, fc.boolean(), fc.boolean()).map(([c, vectorRows, vectorColumns]) => ({
+  ...c,
+  channels: vectorRows ? 4 * Math.ceil(c.channels / 4) : c.channels | 1,
+  out: vectorColumns ? 8 * c.out : (7 * c.out) | 1,
+}));
+
+describe.skipIf(missing).each(TILINGS)('gradients of weights in tiles %s, in three parts', (tiles) => {
+  const pair = openPair({ tiles, splits: 3 });
+
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(/64/.test(tiles) ? multiplesOfFour : mixed, async (c) => {
+        const [actual, expected] = [await weightGradient(pair.device, c), await weightGradient(pair.oracle, c)];
+        expectSums(actual, expected, await weightGradient(pair.oracle, c, magnitudes), TOLERANCE);
+      }),
+      { numRuns: 8 },
     );
   });
 });

@@ -8,7 +8,9 @@ import {
   countTiles,
   obstacle,
   requireTiling,
+  TILINGS,
   tilesOf,
+  weightGradientTilesOf,
 } from '../../../src/kernels/webgpu/tiles.ts';
 
 const subgroups = fc
@@ -26,6 +28,7 @@ const sizes = fc.record({
   channels: fc.integer({ min: 1, max: 2048 }),
   pixels: fc.integer({ min: 1, max: 1e6 }),
   depth: fc.integer({ min: 1, max: 1e5 }),
+  weightGradient: fc.boolean(),
 });
 
 const gpu: DeviceFacts = {
@@ -90,13 +93,50 @@ describe('the tiling of a matrix product', () => {
   it('covers every sum', () => {
     fc.assert(
       fc.property(adapters, sizes, (facts, size) => {
-        const tiles = tilesOf(chooseTiling(facts, size).tiling, facts);
+        const { tiling } = chooseTiling(facts, size);
+        const tiles = size.weightGradient ? weightGradientTilesOf(tiling, facts) : tilesOf(tiling, facts);
         const { channelTiles, pixelTiles, tiles: count } = countTiles(tiles, size);
         expect(channelTiles * tiles.channels * tiles.down).toBeGreaterThanOrEqual(size.channels);
         expect(pixelTiles * tiles.pixels * tiles.across).toBeGreaterThanOrEqual(size.pixels);
         const [x, y, z] = workgroupGrid(count);
         expect(x * y * z).toBeGreaterThanOrEqual(count);
         expect(Math.max(x, y, z)).toBeLessThanOrEqual(65535);
+      }),
+    );
+  });
+});
+
+describe("the tiling of a weight's gradient", () => {
+  const few = { groups: 32, channels: 4, pixels: 36, depth: 3136, weightGradient: true };
+  const first = { groups: 1, channels: 64, pixels: 196, depth: 112 * 112, weightGradient: true };
+
+  it.each([
+    ['subgroup', lavapipe, first],
+    ['register', lavapipe, few],
+    ['register', { ...lavapipe, subgroups: undefined }, first],
+    ['workgroup-32x32', gpu, first],
+    ['workgroup-128x64', gpu, { ...first, channels: 512, pixels: 9 * 512 }],
+    ['register', gpu, few],
+  ] as const)('is %s', (tiling, facts, size) => {
+    expect(chooseTiling(facts, size).tiling).toBe(tiling);
+  });
+
+  it('reads as many vectors of channels as a subgroup has threads to load them, if those are few', () => {
+    const facts = (min: number) => ({ ...gpu, subgroups: { min, max: 64 } });
+    const shared = [4, 8, 32].map((min) => weightGradientTilesOf('subgroup', facts(min)));
+    expect(shared.map(({ channels, lanes }) => [channels, lanes])).toEqual([
+      [16, 4],
+      [32, 8],
+      [32, 8],
+    ]);
+  });
+
+  it('fits where that of a product fits', () => {
+    fc.assert(
+      fc.property(adapters, fc.constantFrom(...TILINGS), (facts, tiling) => {
+        const [product, gradient] = [tilesOf(tiling, facts), weightGradientTilesOf(tiling, facts)];
+        expect(gradient.down * gradient.across).toBeLessThanOrEqual(product.down * product.across);
+        if (tiling.startsWith('workgroup')) expect(gradient).toEqual(product);
       }),
     );
   });
