@@ -29,8 +29,13 @@ export interface Kernel<Attributes> {
   webgpu(call: WgslCall<Attributes>): readonly WgslProgram[];
 }
 
+/** What a program may depend on of an input. */
+export interface WgslInput extends TensorSpec {
+  readonly storage?: Pick<Storage, 'constant'>;
+}
+
 export interface WgslCall<Attributes> {
-  readonly inputs: readonly TensorSpec[];
+  readonly inputs: readonly WgslInput[];
   readonly outputs: readonly TensorSpec[];
   readonly attributes: Attributes;
   readonly target: ShaderTarget;

@@ -93,8 +93,9 @@ export async function expectConvolution(
   oracle: Device,
   c: Convolution,
   tolerance: number,
+  values = wave,
 ): Promise<void> {
-  const expected = await convolve(oracle, c);
+  const expected = await convolve(oracle, c, values);
   const scale = await convolve(oracle, { ...c, relu: false }, magnitudes);
   for (const key of ['y', 'dx', 'dw'] as const) {
     expectSums(actual[key], expected[key], scale[key], tolerance, key);

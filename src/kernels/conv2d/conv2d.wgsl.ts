@@ -179,10 +179,10 @@ export function loadWgsl(name: string, count: string, vectors: boolean): string 
 fn load_${name}(at: u32, i: u32) -> vec4f {
 ${
   vectors
-    ? `  return ${name}[at + i];`
+    ? `  return vec4f(${name}[at + i]);`
     : `  let numbers = i + vec4u(0u, 1u, 2u, 3u);
   let each = at + min(numbers, vec4u(u.${count} - 1u));
-  let all = vec4f(${name}[each.x], ${name}[each.y], ${name}[each.z], ${name}[each.w]);
+  let all = vec4f(${['x', 'y', 'z', 'w'].map((q) => `f32(${name}[each.${q}])`)});
   return select(vec4f(), all, numbers < vec4u(u.${count}));`
 }
 }`;
@@ -366,7 +366,7 @@ ${linearMain(
 ${lines(DEPTHWISE_PIXELS, (j) => `  let window${j} = window_of(p + ${j}u);\n  var sum${j} = ${type}();`)}
   for (var ty = 0u; ty < u.taps_h; ty++) {
     for (var tx = 0u; tx < u.taps_w; tx++) {
-      let weight = w[tap_at(ty, tx) + block];
+      let weight = ${type}(w[tap_at(ty, tx) + block]);
 ${lines(
   DEPTHWISE_PIXELS,
   (j) => `      let from${j} = source_at(window${j}, ty, tx, block);

@@ -104,7 +104,13 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     const { x, weight } = operands(inputs, attributes);
     const { bias, residual, activation } = attributes;
     const conv = forwardGather(x, weight, y, attributes);
-    return gatherConvolutionWgsl(conv, { bias, residual, relu: activation === 'relu' }, target, attributes.algorithm);
+    return gatherConvolutionWgsl(
+      conv,
+      weight,
+      { bias, residual, relu: activation === 'relu' },
+      target,
+      attributes.algorithm,
+    );
   },
 };
 
@@ -157,7 +163,13 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
   webgpu({ inputs: [cotangent, weight], outputs: [dx], attributes, target }) {
     if (!cotangent || !weight || !dx) return [];
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
-    return gatherConvolutionWgsl(conv, { bias: false, residual: false, relu: false }, target, attributes.algorithm);
+    return gatherConvolutionWgsl(
+      conv,
+      weight,
+      { bias: false, residual: false, relu: false },
+      target,
+      attributes.algorithm,
+    );
   },
 };
 

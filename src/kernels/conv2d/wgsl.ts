@@ -1,5 +1,7 @@
-import { at } from '../../tensor/shape.ts';
+import { at, sizeOf } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
+import type { WgslInput } from '../device.ts';
+import { halved, isHalved } from '../webgpu/halves.ts';
 import {
   FLOAT,
   linearGrid,
@@ -49,6 +51,7 @@ interface PhasePair {
 /** The programs of a `GatherShape`, one for each phase. */
 export function gatherConvolutionWgsl(
   conv: GatherShape,
+  weight: WgslInput,
   epilogue: Epilogue,
   target: ShaderTarget,
   algorithm?: Algorithm,
@@ -56,13 +59,15 @@ export function gatherConvolutionWgsl(
   const asked = algorithm ? { ...target, algorithm } : target;
   if (chooseAlgorithm(asked, conv).algorithm === 'winograd') return winogradPrograms(conv, epilogue, target);
   const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
-  if (isDepthwise(conv)) return pairs.map((pair) => depthwiseProgram(conv, pair, epilogue));
+  const halves = isHalved(weight, target);
+  const operands = halves ? { halves, w: halved(1, sizeOf(weight.shape)) } : {};
+  if (isDepthwise(conv)) return pairs.map((pair) => depthwiseProgram(conv, pair, epilogue, operands));
   const [only, ...others] = pairs;
-  if (only && others.length === 0) return productPrograms(conv, only, epilogue, target);
+  if (only && others.length === 0) return productPrograms(conv, only, epilogue, target, operands);
   // Each phase makes a part of the pixels.
   return pairs.map((pair) => {
     const { tiling } = chooseTiling(target, productSize(conv, pair));
-    return productProgram(conv, pair, epilogue, tilesOf(tiling, target), { tiling });
+    return productProgram(conv, pair, epilogue, tilesOf(tiling, target), { ...operands, tiling });
   });
 }
 
@@ -149,9 +154,9 @@ function productProgram(
   const tap = (transposed ? groups * rows : rows) / unit;
   const channel = kernel[0] * kernel[1] * tap;
   return {
-    key: `conv2d/${tiling}/rows${unit}/columns${vectors.columns ? 4 : 1}`,
+    key: `conv2d/${tiling}/rows${unit}/columns${vectors.columns ? 4 : 1}${operands.halves ? '/f16' : ''}`,
     code: () => convolutionWgsl(tiles, vectors),
-    ...(tiles.sharing === 'subgroup' && { extensions: ['subgroups'] }),
+    extensions: [...(tiles.sharing === 'subgroup' ? ['subgroups'] : []), ...(operands.halves ? ['f16'] : [])],
     bindings: bindings(epilogue, vectors, operands),
     uniforms: [
       ...tilesUniforms(tiles, size),
@@ -189,15 +194,21 @@ function tilesUniforms(tiles: Tiles, size: ProductSize): Uniform[] {
   ];
 }
 
-function depthwiseProgram(conv: GatherShape, pair: PhasePair, epilogue: Epilogue): WgslProgram {
+function depthwiseProgram(
+  conv: GatherShape,
+  pair: PhasePair,
+  epilogue: Epilogue,
+  operands: Partial<Operands>,
+): WgslProgram {
   const { groups } = conv;
   const vectors = groups % 4 === 0;
   const blocks = vectors ? groups / 4 : groups;
   const threads = blocks * Math.ceil(countPixels(conv, pair) / DEPTHWISE_PIXELS);
   return {
-    key: `conv2d/depthwise/${vectors ? 4 : 1}`,
+    key: `conv2d/depthwise/${vectors ? 4 : 1}${operands.halves ? '/f16' : ''}`,
     code: () => depthwiseWgsl(vectors),
-    bindings: bindings(epilogue, { rows: vectors, columns: vectors }),
+    extensions: operands.halves ? ['f16'] : [],
+    bindings: bindings(epilogue, { rows: vectors, columns: vectors }, operands),
     uniforms: [
       ['tiles', 'u32', threads],
       ['source_pixel', 'u32', blocks],
@@ -228,17 +239,19 @@ interface Operands {
   readonly source: ProgramOperand;
   readonly w: ProgramOperand;
   readonly y: ProgramOperand;
+  /** Whether the weight is in half precision. */
+  readonly halves?: boolean;
 }
 
 function bindings(
   epilogue: Epilogue,
   vectors: { rows: boolean; columns: boolean },
-  { source = { input: 0 }, w = { input: 1 }, y }: Partial<Operands> = {},
+  { source = { input: 0 }, w = { input: 1 }, y, halves = false }: Partial<Operands>,
 ): WgslProgram['bindings'] {
-  const type = vectors.rows ? 'vec4f' : 'f32';
+  const typeOf = (number: string) => (vectors.rows ? `vec4<${number}>` : number);
   return [
-    { name: 'source', type, operand: source },
-    { name: 'w', type, operand: w },
+    { name: 'source', type: typeOf('f32'), operand: source },
+    { name: 'w', type: typeOf(halves ? 'f16' : 'f32'), operand: w },
     ...epilogueBindings(epilogue, vectors.columns, w, y),
   ];
 }

@@ -3,6 +3,8 @@ import { at, sizeOf } from '../../tensor/shape.ts';
 import { matricesPrograms } from '../conv2d/wgsl.ts';
 import { copyKernel } from '../copy/kernel.ts';
 import { addressingUniforms, type IterationSpace } from '../core/iteration.ts';
+import type { WgslInput } from '../device.ts';
+import { halved, isHalved } from '../webgpu/halves.ts';
 import {
   FLOAT,
   linearGrid,
@@ -22,7 +24,7 @@ export type Shader = (typeof SHADERS)[number];
 interface Operands {
   readonly y: TensorSpec;
   readonly a: TensorSpec;
-  readonly b: TensorSpec;
+  readonly b: WgslInput;
 }
 
 export function matmulPrograms(
@@ -85,12 +87,15 @@ function tilingPrograms({ y, a, b }: Operands, target: ShaderTarget): WgslProgra
   const matrices = shared ? 1 : sizeOf(batch);
   const every = (x: Layout) => expandLayout(x, [...batch, ...x.shape.slice(-2)]);
   const bMatrices = shared ? { ...b, shape: b.shape.slice(-2), strides: b.strides.slice(-2) } : every(b);
+  const columnByColumn = swapLastTwo(bMatrices);
+  const halves = isHalved(b, target) && isDense(columnByColumn);
   return matricesPrograms(
     { groups: matrices, pixels: (sizeOf(batch) * rows) / matrices, rows: depth, columns },
     target,
     {
       source: denseOperand(every(a), 0, target),
-      w: denseOperand(swapLastTwo(bMatrices), 1, target),
+      w: halves ? halved(1, sizeOf(columnByColumn.shape)) : denseOperand(columnByColumn, 1, target),
+      halves,
       y: { output: 0 },
       groupsApart: true,
     },

@@ -5,7 +5,7 @@ import { findUserTable } from '../tuning/user-table.ts';
 import { WebGpuDevice } from './device.ts';
 import { deviceFacts } from './facts.ts';
 import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
-import { requireTiling, SHAPES, type Shapes, type Tiling } from './tiles.ts';
+import { requireTiling, SHAPES, type Shapes, type Tiling, WEIGHT_STORAGES, type WeightStorage } from './tiles.ts';
 
 export interface FoundAdapter {
   readonly adapter: GPUAdapter;
@@ -105,6 +105,12 @@ function requireOneOf<Name extends string>(what: string, names: readonly Name[],
   return name;
 }
 
+function requireStorage(given: string, features: ReadonlySet<string>): WeightStorage {
+  const storage = requireOneOf('storage', WEIGHT_STORAGES, given);
+  if (storage === 'f32' || features.has('shader-f16')) return storage;
+  throw new DeviceError('this adapter cannot keep weights in f16: it has no shader-f16; use the storage f32');
+}
+
 const MOST_SPLITS = 64;
 
 function requireSplits(given: number | string): number {
@@ -132,6 +138,11 @@ export interface WebGpuDeviceOptions {
    * says.
    */
   readonly shapes?: Shapes;
+  /**
+   * How weights are kept, see `WEIGHT_STORAGES`; f16 where the adapter has `shader-f16`. f32 when left out, or as the variable
+   * FMGCAM_STORAGE says.
+   */
+  readonly storage?: WeightStorage;
   /** Whether kernels suit a CPU that plays GPU, which wants others than hardware does: by the adapter's name when left out. */
   readonly software?: boolean;
   /**
@@ -147,13 +158,13 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, algorithm, splits, shapes, software, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, splits, shapes, storage, software, tuning }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
   try {
     gpu = await adapter.requestDevice({
-      requiredFeatures: adapter.features.has('subgroups') ? ['subgroups'] : [],
+      requiredFeatures: (['subgroups', 'shader-f16'] as const).filter((feature) => adapter.features.has(feature)),
       requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
     });
   } catch (error) {
@@ -170,6 +181,7 @@ export async function openAdapter(
       algorithm: algorithm ?? env.FMGCAM_ALGORITHM,
       splits: splits ?? env.FMGCAM_SPLITS,
       shapes: shapes ?? env.FMGCAM_SHAPES,
+      storage: storage ?? env.FMGCAM_STORAGE,
     };
     const target = {
       ...facts,
@@ -177,6 +189,7 @@ export async function openAdapter(
       algorithm: wanted.algorithm === undefined ? undefined : requireOneOf('algorithm', ALGORITHMS, wanted.algorithm),
       splits: wanted.splits === undefined ? undefined : requireSplits(wanted.splits),
       shapes: wanted.shapes === undefined ? undefined : requireOneOf('shapes', SHAPES, wanted.shapes),
+      storage: wanted.storage === undefined ? undefined : requireStorage(wanted.storage, gpu.features),
     };
     return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
   } catch (error) {

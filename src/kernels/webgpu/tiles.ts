@@ -41,6 +41,13 @@ export type Tiling = (typeof TILINGS)[number];
 export const SHAPES = ['any', 'one'] as const;
 export type Shapes = (typeof SHAPES)[number];
 
+/**
+ * How weights that do not change lie in the memory of the device. Half precision is half as much to read, and each weight is
+ * off by up to 1/2048 of itself; sums are in f32 all the same.
+ */
+export const WEIGHT_STORAGES = ['f32', 'f16'] as const;
+export type WeightStorage = (typeof WEIGHT_STORAGES)[number];
+
 /** A tiling, and why it is this one. */
 export interface Choice {
   readonly tiling: Tiling;
@@ -57,6 +64,8 @@ export interface ShaderTarget extends DeviceFacts {
   readonly algorithm?: Algorithm | undefined;
   /** What a pipeline serves, where that is asked for: any shape otherwise. */
   readonly shapes?: Shapes | undefined;
+  /** How constant weights are kept, where that is asked for: f32 otherwise. */
+  readonly storage?: WeightStorage | undefined;
   /** What was measured to be the fastest for a product, if that was measured. */
   readonly measured?: ((size: ProductSize) => Choice | undefined) | undefined;
   /** Tilings that were measured to compute something else on this adapter. */

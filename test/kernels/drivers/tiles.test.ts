@@ -2,9 +2,18 @@ import fc from 'fast-check';
 import * as built from 'fm-g-cam';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
-import { createDevice, type Device, type DeviceOptions, tensor, transpose } from '../../../src/kernels/index.ts';
+import {
+  conv2d,
+  createDevice,
+  type Device,
+  type DeviceOptions,
+  linear,
+  tensor,
+  transpose,
+} from '../../../src/kernels/index.ts';
 import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
+import { findAdapter } from '../../../src/kernels/webgpu/adapter.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
@@ -154,11 +163,66 @@ describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
   });
 });
 
+/** Numbers that half precision has. */
+const halves: typeof wave = (shape, phase) => wave(shape, phase).map((value) => Math.round(1024 * value) / 1024);
+
+describe.skipIf(missing)('weights in half precision', () => {
+  // Larger tiles read them in the same way.
+  it.each(['register', 'subgroup', 'workgroup-32x32'] as const)(
+    'are those that they were rounded to, in tiles %s',
+    async (tiles) => {
+      const device = await openHalves({ tiles });
+      if (!device) return;
+      const oracle = new CpuDevice({ kernels: 'typescript' });
+      const depthwise = convolutions.map((c) => ({ ...c, groups: 4 * c.groups, channels: 1, out: 1 }));
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(multiplesOfFour, odd, depthwise), fc.boolean(), async (some, constant) => {
+          const c = { ...some, constant };
+          await expectConvolution(await convolve(device, c, halves), oracle, c, TOLERANCE, halves);
+        }),
+        { numRuns: 5 },
+      );
+      expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+      device.destroy();
+      oracle.destroy();
+    },
+  );
+
+  it('are rounded once, where they do not change', async () => {
+    const device = await openHalves({ tiles: 'register' });
+    if (!device) return;
+    using scope = new Scope();
+    const values = [1 + 2 ** -12, 3 + 2 ** -8];
+    const x = tensor(device, [1, 1], [1, 2, 1, 1], { scope });
+    const rows = tensor(device, [1, 1], [1, 2], { scope });
+    for (const constant of [true, false]) {
+      using weight = tensor(device, values, [1, 2, 1, 1], { constant });
+      using matrix = tensor(device, values, [1, 2], { constant });
+      const sum = constant ? 4 + 2 ** -8 : 4 + 2 ** -8 + 2 ** -12;
+      expect(await conv2d(x, weight).item()).toBe(sum);
+      expect(await linear(rows, matrix).item()).toBe(sum);
+    }
+    device.destroy();
+  });
+});
+
+/** Undefined on an adapter that refuses it as it should. */
+async function openHalves(options: DeviceOptions): Promise<Device | undefined> {
+  const search = await findAdapter();
+  if (!search.found) throw new Error(search.reason);
+  const possible = search.adapter.features.has('shader-f16');
+  search.release();
+  if (possible) return createDevice('webgpu', { ...options, storage: 'f16' });
+  await expect(createDevice('webgpu', { ...options, storage: 'f16' })).rejects.toThrow('it has no shader-f16; use');
+  return undefined;
+}
+
 describe.skipIf(missing)('a WebGPU device', () => {
   it.each([
     ['FMGCAM_TILES', 'tiles "square" are unknown; use register, subgroup, '],
     ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct or winograd'],
     ['FMGCAM_SPLITS', 'splits "square": use a whole number from 1 to 64'],
+    ['FMGCAM_STORAGE', 'storage "square" is unknown; use f32 or f16'],
     ['FMGCAM_SHAPES', 'shapes "square" is unknown; use any or one'],
   ])('is told what to do by %s', async (name, message) => {
     vi.stubEnv(name, 'square');
