@@ -42,8 +42,12 @@ ${loadWgsl('source', 'depth', vectors.rows)}
 ${loadWgsl('w', 'depth', vectors.rows)}
 ${sharing === 'workgroup' ? workgroupMemory(tiles) : ''}
 
+fn has_pixel(pixel: u32) -> bool {
+  return pixel < u.pixels;
+}
+
 fn y_at(group: u32, pixel: u32) -> u32 {
-  return select(OUTSIDE, group * u.y_group + target_at(pixel) * u.y_pixel, pixel < u.pixels);
+  return group * u.y_group + target_at(pixel) * u.y_pixel;
 }`,
     sum: `  let p = first_pixel + thread % ${across}u;
 ${sharing === 'workgroup' ? sumFromWorkgroupMemory(tiles, vectors.rows) : sumFromBuffers(tiles, vectors.rows)}`,
@@ -53,7 +57,7 @@ ${sharing === 'workgroup' ? sumFromWorkgroupMemory(tiles, vectors.rows) : sumFro
 
 /** What tells matrix products in tiles apart. */
 interface ProductCode {
-  /** They include `y_at(group, pixel)`: where the channels of a pixel begin in the result, or OUTSIDE where there is no such pixel. */
+  /** They include `has_pixel(pixel)`, and `y_at(group, pixel)`: where the channels of a pixel begin in the result. */
   readonly declarations: string;
   /** Adds to the sums, see `eachSum`. It sees group, split, first_channel, first_pixel, thread, and c, the first channel of the thread. */
   readonly sum: string;
@@ -106,9 +110,10 @@ ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
   for (var i = 0u; i < u.sums; i++) {
     let channel = c + i / ${pixels}u * 4u;
     let j = i % ${pixels}u;
-    let at = y_at(group, ${pixel});
-    if (channel < u.columns && at != OUTSIDE) {
-      store(sums[i], split * u.y_split + at + channel, group * u.columns + channel, u.columns - channel);
+    let pixel = ${pixel};
+    if (channel < u.columns && has_pixel(pixel)) {
+      let to = split * u.y_split + y_at(group, pixel) + channel;
+      store(sums[i], to, group * u.columns + channel, u.columns - channel);
     }
   }
 }`;

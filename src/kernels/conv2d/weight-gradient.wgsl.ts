@@ -61,12 +61,15 @@ fn cotangent_of(group: u32) -> u32 {
   return group / u.groups * u.cotangent_score + group % u.groups * u.cotangent_group;
 }
 
+fn has_pixel(row: u32) -> bool {
+  let rows = (u.rows + 3u) / 4u * 4u;
+  return row < u.taps_h * u.taps_w * rows && row % rows < u.rows;
+}
+
 fn y_at(group: u32, row: u32) -> u32 {
   let rows = (u.rows + 3u) / 4u * 4u;
-  let taps = u.taps_h * u.taps_w;
-  let tap = row / rows;
-  let at = (group / u.groups * taps + tap) * u.rows + row % rows;
-  return select(OUTSIDE, (at * u.groups + group % u.groups) * u.columns, tap < taps && row % rows < u.rows);
+  let tap = group / u.groups * u.taps_h * u.taps_w + row / rows;
+  return ((tap * u.rows + row % rows) * u.groups + group % u.groups) * u.columns;
 }
 
 // Positions along an axis from which one of the taps between two reads inside of the source: the first, and that behind the last.
@@ -164,12 +167,15 @@ ${lines(
     cotangent_tile[thread + ${i * threads}u] = select(vec4f(), load_cotangent(at${i}, channel), pixel${i} < last);`,
 )}
     workgroupBarrier();
-    for (var k = 0u; k < ${pixelsAtOnce}u; k++) {
-      let channel_at = k * ${channelVectors}u + (c - first_channel) / 4u;
-      let row_at = k * ${rowVectors}u + thread % ${across}u;
-${lines(pixels / 4, (j) => `      let x${j} = source_tile[row_at + ${j * across}u];`)}
-${lines(channels / 4, (i) => `      let d${i} = cotangent_tile[channel_at + ${i}u];`)}
+    // Four pixels in turn, so many times as a uniform says: a driver that knew it would unroll all, and compile for twice as long.
+    for (var fours = 0u; fours < u.memory_depth; fours++) {
+      for (var k = 4u * fours; k < 4u * fours + 4u; k++) {
+        let channel_at = k * ${channelVectors}u + (c - first_channel) / 4u;
+        let row_at = k * ${rowVectors}u + thread % ${across}u;
+${lines(pixels / 4, (j) => `        let x${j} = source_tile[row_at + ${j * across}u];`)}
+${lines(channels / 4, (i) => `        let d${i} = cotangent_tile[channel_at + ${i}u];`)}
 ${addProducts(tiles)}
+      }
     }
     workgroupBarrier();
   }`;

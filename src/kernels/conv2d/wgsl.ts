@@ -430,6 +430,7 @@ function weightGradientProgram(
       ['splits', 'u32', parts.splits],
       ['split_depth', 'u32', Math.ceil(whole / parts.splits / part) * part],
       ['y_split', 'u32', parts.numbers],
+      ['memory_depth', 'u32', tiles.depth],
       ['groups', 'u32', groups],
       ['rows', 'u32', rows],
       ['source_pixel', 'u32', (groups * rows) / rowUnit],
