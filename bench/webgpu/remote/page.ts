@@ -57,9 +57,9 @@ try {
       say(line, 'running');
     },
     results: show,
-    done: ({ layers }) => {
+    done: () => {
       bar.value = bar.max;
-      say(`done: ${layers.length} layers; the command has them all, and this page may be closed`, 'done');
+      say('done: the command has all results, and this page may be closed', 'done');
     },
     failed: fail,
   });

@@ -43,7 +43,9 @@ export async function startBrowser(executable: string, server: ResultsServer): P
 async function launch(executable: string, args: readonly string[]): Promise<Browser> {
   const { chromium } = await playwright();
   try {
-    return await chromium.launch({ executablePath: executable, args: [...args], timeout: PATIENCE });
+    // Ctrl-C is the command's, which says what is left.
+    const signals = { handleSIGINT: false, handleSIGTERM: false };
+    return await chromium.launch({ executablePath: executable, args: [...args], timeout: PATIENCE, ...signals });
   } catch (error) {
     throw new DeviceError(`--browser ${executable} does not start: ${messageOf(error).slice(0, LONGEST_MESSAGE)}`);
   }
