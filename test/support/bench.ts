@@ -5,7 +5,7 @@ import { readResults } from '../../bench/webgpu/files.ts';
 import type { Results } from '../../bench/webgpu/results.ts';
 import { temporaryFolder } from './command.ts';
 
-const LAYERS = ['1x1 128→256, 28x28 to 196 pixels', '1x1 64→128, 56x56 to 784 pixels'] as const;
+const LAYERS = ['1x1 128→256, 28x28 to 196 pixels', '1x1 256→512, 14x14 to 49 pixels'] as const;
 
 /**
  * `npm run bench -- webgpu` elsewhere, with a small layer, and then with another from the same file.
