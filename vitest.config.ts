@@ -14,8 +14,8 @@ const ON_DEVICES = [
 /** What there is on WebGPU only. */
 const ON_DRIVERS = 'test/kernels/drivers/*.test.ts';
 
-/** The built package in a browser. */
-const IN_BROWSER = ['test/browser/smoke.test.ts'];
+/** The built package and the benchmark in a browser. */
+const IN_BROWSER = ['test/browser/smoke.test.ts', 'test/browser/bench.test.ts'];
 
 /** Drivers that Debian installs; a machine without them runs the WebGPU suite once, on the driver that it has. */
 const DRIVERS = {

@@ -19,7 +19,10 @@ export const COMMANDS = {
   metrics: { about: 'insertion and deletion, against the metrics library on PyTorch', knows: ['model', 'threads'] },
   cold: { about: 'the first explanation in a fresh process against later ones', knows: ['device', 'threads'] },
   memory: { about: 'peak memory against its floor; a thousand explanations', knows: [] },
-  webgpu: { about: "each convolution with every tiling on this GPU, against the GPU's own ceilings", knows: ['model'] },
+  webgpu: {
+    about: "each convolution with every tiling on this GPU, against the GPU's own ceilings",
+    knows: ['model', 'in', 'browser', 'only'],
+  },
   compare: {
     about: 'tables and charts of what `webgpu` wrote here and elsewhere: compare A.json B.json ...',
     knows: ['out'],
@@ -35,6 +38,10 @@ const MODELS: Partial<Record<CommandName, { readonly known: readonly string[]; r
   webgpu: { known: MODEL_NAMES, usual: 'resnet18,resnet50,densenet121' },
 };
 
+/** Where `webgpu` measures: most people's GPU is reached through a browser. */
+export const PLACES = ['node', 'browser', 'deno'] as const;
+export type Place = (typeof PLACES)[number];
+
 export interface Options {
   readonly command: CommandName;
   readonly models: readonly string[];
@@ -42,6 +49,11 @@ export interface Options {
   /** Of the CPU; all that there are, where WebGPU leaves it something to do. */
   readonly threads: readonly number[];
   readonly rounds: number;
+  readonly place: Place;
+  /** The path of a Chromium to start; without it the page is opened by hand. */
+  readonly browser?: string;
+  /** Only layers whose name has this in it. */
+  readonly only?: string;
   /** The file that gets everything as JSON. */
   readonly json?: string;
   /** Print the report as docs/performance.md has it. */
@@ -62,6 +74,9 @@ export const USAGE = [
   '                   webgpu: any of ours (resnet18,resnet50,densenet121)',
   '  --device D       peers, kernels, cam, cold: cpu, or webgpu for the adapter that WebGPU prefers (cpu)',
   '  --threads A,B    on the CPU; peers, cam, metrics, cold: the numbers of threads (peers: 1,2; else 2)',
+  '  --in PLACE       webgpu: node, browser (in a page that you open) or deno (node)',
+  '  --browser PATH   webgpu --in browser: a Chromium that is started without a window, and opens the page',
+  '  --only TEXT      webgpu: only layers with this in their name, such as "1x1 64"; for trying it out',
   '  --json FILE      writes every single time into a file; webgpu goes on from what is in it',
   '  --out FILE       compare: writes a page (compare.html)',
   '  --markdown       prints the report as docs/performance.md has it',
@@ -78,7 +93,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (command === 'compare' && rest.length === 0) throw new UsageError('compare: name the files to compare');
   if (command !== 'compare' && rest.length > 0)
     throw new UsageError(`"${rest.join(' ')}" is too much: one thing is measured at a time`);
-  for (const option of ['model', 'device', 'threads', 'out'] as const) {
+  for (const option of ['model', 'device', 'threads', 'in', 'browser', 'only', 'out'] as const) {
     const known: readonly string[] = COMMANDS[command].knows;
     if (values[option] !== undefined && !known.includes(option)) {
       throw new UsageError(`${command} does not know --${option}`);
@@ -86,6 +101,11 @@ export function parseOptions(args: readonly string[]): Options {
   }
   const device = processor(values.device ?? 'cpu');
   if (device === 'webgpu' && values.threads !== undefined) throw new UsageError('--threads is for --device cpu');
+  const place = placeNamed(values.in ?? 'node');
+  if (values.browser !== undefined && place !== 'browser') throw new UsageError('--browser is for --in browser');
+  for (const option of ['browser', 'only'] as const) {
+    if (values[option] === '') throw new UsageError(`--${option} "" is empty`);
+  }
   const { known, usual } = MODELS[command] ?? { known: NETWORKS, usual: 'resnet50,resnet18' };
   return {
     command,
@@ -96,8 +116,11 @@ export function parseOptions(args: readonly string[]): Options {
         ? [availableParallelism()]
         : list(values.threads ?? (command === 'peers' ? '1,2' : '2')).map((text) => count('--threads', text, 256)),
     rounds: count('--rounds', values.rounds ?? '10', 10_000),
+    place,
     markdown: values.markdown,
     files: rest,
+    ...(values.browser !== undefined && { browser: values.browser }),
+    ...(values.only !== undefined && { only: values.only }),
     ...(values.json !== undefined && { json: values.json }),
     ...(values.out !== undefined && { out: values.out }),
   };
@@ -114,6 +137,9 @@ function parse(args: readonly string[]) {
         threads: { type: 'string' },
         rounds: { type: 'string' },
         json: { type: 'string' },
+        in: { type: 'string' },
+        browser: { type: 'string' },
+        only: { type: 'string' },
         out: { type: 'string' },
         markdown: { type: 'boolean', default: false },
       },
@@ -142,6 +168,12 @@ function network(name: string, known: readonly string[]): string {
 function processor(name: string): Processor {
   const found = PROCESSORS.find((processor) => processor === name);
   if (!found) throw new UsageError(`--device "${name}" is unknown; use ${PROCESSORS.join(', ')}`);
+  return found;
+}
+
+function placeNamed(name: string): Place {
+  const found = PLACES.find((place) => place === name);
+  if (!found) throw new UsageError(`--in "${name}" is unknown; use ${PLACES.join(', ')}`);
   return found;
 }
 

@@ -3,7 +3,7 @@ import type { Options } from '../options.ts';
 import { milliseconds, numeric, type Table, text } from '../report.ts';
 import { readResults } from '../webgpu/files.ts';
 import { comparisonPage, letter } from '../webgpu/page.ts';
-import type { Results } from '../webgpu/results.ts';
+import { adapterName, type Results } from '../webgpu/results.ts';
 import { bestOf, networkTimes } from '../webgpu/tables.ts';
 import type { Findings } from './findings.ts';
 
@@ -17,8 +17,7 @@ export async function compare({ files, out = PAGE }: Options): Promise<Findings>
   writeFileSync(out, comparisonPage(runs, tables));
   return {
     conditions: runs.map(
-      ({ adapter, host, date }, i) =>
-        `${letter(i)}: ${adapter.description || adapter.device}, ${host.runtime}, ${date}`,
+      ({ adapter, host, date }, i) => `${letter(i)}: ${adapterName(adapter)}, ${host.runtime}, ${date}`,
     ),
     tables,
     notes: [`tables and charts: ${out}`],

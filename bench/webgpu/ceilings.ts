@@ -20,7 +20,7 @@ const COPY_SRC = 0x4;
 const COPY_DST = 0x8;
 const STORAGE = 0x80;
 
-const ROUNDS = 7;
+const MOST_ROUNDS = 7;
 const THREADS = 64;
 const FMA_WORKGROUPS = 256;
 const FMA_ITERATIONS = 2048;
@@ -30,8 +30,8 @@ const SUMS = [4, 8, 16, 32];
 const COPY_BYTES = 64 * 2 ** 20;
 const DISPATCHES = 1000;
 
-export async function measureCeilings(gpu: GPUDevice, settle: Settle): Promise<Ceilings> {
-  const bench = new Bench(gpu, settle);
+export async function measureCeilings(gpu: GPUDevice, settle: Settle, rounds: number): Promise<Ceilings> {
+  const bench = new Bench(gpu, settle, Math.min(MOST_ROUNDS, rounds));
   try {
     let gflops = 0;
     for (const sums of SUMS) gflops = Math.max(gflops, await bench.multiplyAdds(sums));
@@ -46,13 +46,15 @@ export async function measureCeilings(gpu: GPUDevice, settle: Settle): Promise<C
 class Bench {
   readonly #gpu: GPUDevice;
   readonly #settle: Settle;
+  readonly #rounds: number;
   readonly #buffers: GPUBuffer[] = [];
   readonly #result: GPUBuffer;
   readonly #staging: GPUBuffer;
 
-  constructor(gpu: GPUDevice, settle: Settle) {
+  constructor(gpu: GPUDevice, settle: Settle, rounds: number) {
     this.#gpu = gpu;
     this.#settle = settle;
+    this.#rounds = rounds;
     this.#result = this.#buffer(4 * THREADS * FMA_WORKGROUPS, STORAGE | COPY_SRC);
     this.#staging = this.#buffer(4, MAP_READ | COPY_DST);
   }
@@ -142,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   async best(run: () => Promise<void>): Promise<number> {
     await run();
     let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < this.#rounds; round++) {
       const start = performance.now();
       await run();
       best = Math.min(best, performance.now() - start);

@@ -12,8 +12,17 @@ export function readResults(file: string): Results {
   } catch (error) {
     throw new InputError(`${file}: cannot be read as JSON: ${messageOf(error)}`);
   }
+  return asResults(value, file);
+}
+
+/**
+ * What came as JSON.
+ * @param where it came from
+ * @throws InputError, in one line that names it
+ */
+export function asResults(value: unknown, where: string): Results {
   const wrong = violation(value, schema satisfies Schema);
-  if (wrong) throw new InputError(`${file}: these are no results of this version of the benchmark: ${wrong}`);
+  if (wrong) throw new InputError(`${where}: these are no results of this version of the benchmark: ${wrong}`);
   return value as Results;
 }
 

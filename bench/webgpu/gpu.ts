@@ -16,6 +16,7 @@ export interface Subject {
   readonly settle: Settle;
   /** As the library would have it, for what it would choose. */
   readonly target: ShaderTarget;
+  /** Undefined where there are no timestamps, or none to rely on. */
   readonly timer: PassTimer | undefined;
   /** By tiling, with plain sums; by algorithm, with the tiling that is chosen. */
   readonly devices: ReadonlyMap<string, WebGpuDevice>;
@@ -42,13 +43,13 @@ export async function openSubject(
   const device = (variant: Partial<ShaderTarget>) =>
     new WebGpuDevice(gpu, info, { target: { ...target, ...variant }, settle, onDestroy: () => {} });
   const tilings = TILINGS.filter((name) => !obstacle(name, target));
-  const timer = gpu.features.has('timestamp-query') ? new PassTimer(gpu, settle) : undefined;
+  const timer = await PassTimer.open(gpu, settle);
   return {
     gpu,
     settle,
     target,
     timer,
-    about: await describe(adapter, timer),
+    about: describe(adapter, timer),
     devices: new Map([
       ...tilings.map((tiling) => [tiling, device({ tiling, algorithm: 'direct' })] as const),
       [WINOGRAD, device({ algorithm: WINOGRAD })] as const,
@@ -56,7 +57,7 @@ export async function openSubject(
   };
 }
 
-async function describe(adapter: GPUAdapter, timer: PassTimer | undefined): Promise<Adapter> {
+function describe(adapter: GPUAdapter, timer: PassTimer | undefined): Adapter {
   const { info } = adapter;
   // Chromium tells more to developers.
   const more = (name: string) => String(Reflect.get(info, name) ?? '');
@@ -70,7 +71,7 @@ async function describe(adapter: GPUAdapter, timer: PassTimer | undefined): Prom
     software: isSoftware(adapter),
     features: [...adapter.features].sort(),
     limits: limitsOf(adapter.limits),
-    timestampStep: timer ? await timer.step() : null,
+    timestampStep: timer?.step ?? null,
   };
 }
 

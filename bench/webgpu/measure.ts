@@ -10,15 +10,17 @@ import { forwardCalls } from '../../src/nn/forward-calls.ts';
 import { relativeError } from '../../src/relative-error.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
 import { WINOGRAD } from './gpu.ts';
-import type { LayerResult, Variant } from './results.ts';
+import { type LayerResult, STEPS, type Variant } from './results.ts';
 import type { PassTimer } from './timer.ts';
 
-/* The convolutions of networks with every tiling; in Node and in browsers. */
+/* The convolutions of networks with every tiling; in Node, in Deno and in browsers. */
 
 const INPUT = [1, 3, 224, 224] as const;
 /** Milliseconds of work that the host waits for at once. */
 const LONG_ENOUGH = 20;
-const MOST_RUNS = 50;
+const MOST_RUNS = 1000;
+/** More runs that are tried at the least, where so many were too short. */
+const GROWTH = 1.5;
 /** Milliseconds after which a slow variant has had its say, and the rounds that it gets in any case. */
 const BUDGET = 1000;
 const LEAST_ROUNDS = 3;
@@ -72,7 +74,7 @@ export async function measureLayer(
   try {
     for (const [variant, device] of devices) {
       if (variant === WINOGRAD && !hasWinograd) continue;
-      contestants.push(await prepare(variant, device, { call, values, expected }));
+      contestants.push(await prepare(variant, device, { call, values, expected, timer }));
     }
     for (let round = 0; round < rounds; round++) {
       for (const contestant of contestants) await timeRound(contestant, round, timer);
@@ -90,7 +92,7 @@ export async function measureLayer(
     bytes: 4 * call.inputs.reduce((sum, { shape }) => sum + sizeOf(shape), output),
     chosen: takesWinograd ? WINOGRAD : tiling,
     reason,
-    variants: contestants.map(({ name, error, rejected, wall, gpu }) => ({ name, error, rejected, wall, gpu })),
+    variants: contestants.map(({ run, runs, ...variant }) => variant),
   };
 }
 
@@ -102,20 +104,24 @@ interface Contestant extends Variant {
   readonly gpu: number[];
 }
 
+interface Trial {
+  readonly call: Call;
+  readonly values: readonly Float32Array[];
+  readonly expected: ArrayLike<number>;
+  readonly timer: PassTimer | undefined;
+}
+
 async function prepare(
   name: string,
   device: WebGpuDevice,
-  { call, values, expected }: { call: Call; values: readonly Float32Array[]; expected: ArrayLike<number> },
+  { call, values, expected, timer }: Trial,
 ): Promise<Contestant> {
   const untimed = { name, run: undefined, runs: 0, wall: [], gpu: [] };
   let run: PreparedCall | undefined;
   try {
     run = new PreparedCall(device, call, values);
     const error = relativeError(await run.result(), expected);
-    if (error <= TOLERANCE) {
-      const runs = Math.max(1, Math.min(MOST_RUNS, Math.floor(LONG_ENOUGH / (await run.time(1)))));
-      return { ...untimed, run, runs, error, rejected: null };
-    }
+    if (error <= TOLERANCE) return { ...untimed, run, error, rejected: null, ...(await chooseRuns(run, timer)) };
     run[Symbol.dispose]();
     return { ...untimed, error, rejected: `its error of ${error.toExponential(1)} is above ${TOLERANCE}` };
   } catch (error) {
@@ -124,10 +130,28 @@ async function prepare(
   }
 }
 
+/** As many runs for each waiting that neither the waiting nor the steps of the timestamps matter. */
+export async function chooseRuns(
+  run: Pick<PreparedCall, 'time'>,
+  timer: Pick<PassTimer, 'step' | 'take'> | undefined,
+): Promise<Pick<Contestant, 'runs' | 'resolution'>> {
+  await run.time(1);
+  let runs = 1;
+  for (;;) {
+    await timer?.take();
+    const wall = runs * (await run.time(runs));
+    const gpu = await timer?.take();
+    const uncertain = timer && gpu ? (timer.step * gpu.passes) / 1e6 : 0;
+    const factor = Math.max(LONG_ENOUGH / wall, gpu ? (STEPS * uncertain) / gpu.milliseconds : 0);
+    if (factor < 1 || runs === MOST_RUNS) return { runs, ...(uncertain > 0 && { resolution: uncertain / runs }) };
+    runs = Math.min(MOST_RUNS, Math.ceil(runs * Math.max(GROWTH, factor)));
+  }
+}
+
 async function timeRound({ run, runs, wall, gpu }: Contestant, round: number, timer?: PassTimer): Promise<void> {
   const spent = runs * wall.reduce((sum, time) => sum + time, 0);
   if (!run || (round >= LEAST_ROUNDS && spent > BUDGET)) return;
   await timer?.take();
   wall.push(await run.time(runs));
-  if (timer) gpu.push((await timer.take()) / runs);
+  if (timer) gpu.push((await timer.take()).milliseconds / runs);
 }

@@ -1,6 +1,7 @@
 import { escapeHtml } from '../../src/metrics/evaluation/charts.ts';
 import type { Table } from '../report.ts';
-import { type Results, speedOf } from './results.ts';
+import { htmlTable, htmlList as list, STYLE } from './html.ts';
+import { adapterName, type Results, speedOf } from './results.ts';
 import { bestOf, conditionsOf } from './tables.ts';
 
 /* The page that `compare` makes: tables, and charts as SVG; it needs nothing but itself. */
@@ -11,17 +12,6 @@ export const letter = (run: number) => String.fromCharCode('A'.charCodeAt(0) + r
 /** Told apart also by people who see few colours (Okabe and Ito 2008). */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'];
 const colourOf = (i: number) => COLOURS[i % COLOURS.length] ?? '#000';
-
-const STYLE = `
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap; } th { border-bottom: 2px solid #888; }
-.number { text-align: right; }
-svg { max-width: 100%; height: auto; } ul { padding-left: 1.2rem; font-size: 13px; overflow-wrap: anywhere; }
-p.note { color: #555; font-size: 13px; }
-`;
 
 export function comparisonPage(runs: readonly Results[], tables: readonly Table[]): string {
   const title = `Convolutions on WebGPU: ${runs.map(nameOf).join(', ')}`;
@@ -45,23 +35,7 @@ ${runs.map((run, i) => `<h2>${letter(i)}: variants of each convolution</h2>\n${v
 `;
 }
 
-const nameOf = ({ adapter }: Results) => adapter.description || adapter.device || adapter.vendor;
-
-function list(lines: readonly string[]): string {
-  return `<ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
-}
-
-function htmlTable({ columns, rows }: Table): string {
-  const cell = (tag: string, content: string, i: number) =>
-    `<${tag}${columns[i]?.numeric ? ' class="number"' : ''}>${escapeHtml(content)}</${tag}>`;
-  const line = (tag: string, cells: readonly string[]) =>
-    `<tr>${cells.map((content, i) => cell(tag, content, i)).join('')}</tr>`;
-  const head = line(
-    'th',
-    columns.map(({ name }) => name),
-  );
-  return `<table><thead>${head}</thead><tbody>${rows.map((cells) => line('td', cells)).join('')}</tbody></table>`;
-}
+const nameOf = ({ adapter }: Results) => adapterName(adapter);
 
 /** A logarithmic axis from one length of the picture to another. */
 interface Axis {

@@ -18,7 +18,7 @@ export interface Results {
 }
 
 export interface Host {
-  /** Node or a browser, with its version. */
+  /** Node, Deno or a browser, with its version. */
   readonly runtime: string;
   readonly system: string;
   readonly processor: string;
@@ -38,6 +38,11 @@ export interface Adapter {
   readonly limits: Readonly<Record<string, number>>;
   /** How fine timestamps of the GPU are, in nanoseconds; null where there are none. */
   readonly timestampStep: number | null;
+}
+
+/** Pages are often not told more than the maker and the family. */
+export function adapterName({ description, device, vendor, architecture }: Adapter): string {
+  return description || device || [vendor, architecture].filter((word) => word !== '').join(' ') || 'an adapter';
 }
 
 /** A convolution that some of the networks have. */
@@ -66,6 +71,8 @@ export interface Variant {
   readonly wall: readonly number[];
   /** The same by the GPU's timestamps; empty where there are none. */
   readonly gpu: readonly number[];
+  /** Milliseconds: a step of the timestamps, shared by the runs between two of them; only where there are any. */
+  readonly resolution?: number;
 }
 
 export interface Speed {
@@ -81,17 +88,17 @@ export interface Speed {
 }
 
 /** Steps of a clock in a time, for it to be trusted. */
-const STEPS = 50;
+export const STEPS = 50;
 
 /** The fastest run of a variant; undefined where it was not timed. */
 export function speedOf(
   { operations, bytes }: LayerResult,
-  { wall, gpu }: Variant,
+  { wall, gpu, resolution }: Variant,
   { ceilings, adapter: { timestampStep } }: Pick<Results, 'ceilings' | 'adapter'>,
 ): Speed | undefined {
   if (wall.length === 0) return undefined;
   const onGpu = gpu.length > 0 ? Math.min(...gpu) : 0;
-  const fine = timestampStep !== null && onGpu * 1e6 > STEPS * timestampStep;
+  const fine = timestampStep !== null && onGpu > STEPS * (resolution ?? timestampStep / 1e6);
   const milliseconds = fine ? onGpu : Math.min(...wall);
   const floor = floorOf({ operations, bytes }, ceilings);
   return {

@@ -1,6 +1,6 @@
 import { milliseconds, numeric, type Table, text } from '../report.ts';
 import { type Summary, summarise } from '../statistics.ts';
-import { floorOf, type LayerResult, type Results, speedOf, type Variant } from './results.ts';
+import { adapterName, floorOf, type LayerResult, type Results, speedOf, type Variant } from './results.ts';
 
 /* The results as a report: in a terminal, in Markdown, and on the page that `compare` makes. */
 
@@ -11,7 +11,7 @@ export function conditionsOf({ host, adapter, ceilings, library }: Results, roun
   return [
     `fm-g-cam ${library}, ${host.runtime}`,
     [
-      adapter.description || adapter.device,
+      adapterName(adapter),
       ...told('vendor', adapter.vendor),
       ...told('architecture', adapter.architecture),
       ...told('device', adapter.device),
@@ -21,11 +21,20 @@ export function conditionsOf({ host, adapter, ceilings, library }: Results, roun
     ].join(', '),
     `features: ${adapter.features.join(', ')}`,
     `workgroups of ${limits.maxComputeInvocationsPerWorkgroup} threads and ${limits.maxComputeWorkgroupStorageSize} bytes, bindings of ${limits.maxStorageBufferBindingSize} bytes, buffers of ${limits.maxBufferSize}`,
-    adapter.timestampStep === null ? 'no timestamps' : `timestamps in steps of ${adapter.timestampStep} ns`,
+    timestampsOf(adapter),
     `ceilings: ${ceilings.gflops.toFixed(1)} GFLOP/s of multiply-adds, ${ceilings.gigabytesPerSecond.toFixed(1)} GB/s copied`,
     `${ceilings.dispatchMicroseconds.toFixed(1)} µs for an empty dispatch, ${ceilings.recordMicroseconds.toFixed(1)} µs of them on the host; ${ceilings.readbackMicroseconds.toFixed(0)} µs to read 4 bytes back`,
     ...(rounds === undefined ? [] : [`up to ${rounds} rounds, interleaved`]),
   ];
+}
+
+/** Nanoseconds: no GPU counts in longer steps by itself. */
+const LONGEST_TICK = 1000;
+
+function timestampsOf({ timestampStep: step }: Results['adapter']): string {
+  if (step === null) return 'no timestamps to rely on: times are by the clock of the host';
+  if (step <= LONGEST_TICK) return `timestamps in steps of ${step} ns`;
+  return `timestamps rounded to ${step} ns: runs are repeated between two of them, and the host's clock counts where that is not enough`;
 }
 
 /** Every variant of every layer; what the library would choose has a star. */

@@ -11,7 +11,17 @@ const MOST_PASSES = 64;
 const BYTES = 16 * MOST_PASSES;
 const STEP_SAMPLES = 16;
 
+/** Milliseconds over which timestamps are held against the host's clock, and how far the two may be apart. */
+const CLOCK_CHECK = 100;
+const CLOCK_FACTOR = 4;
+
 type Settle = <T>(promise: Promise<T>) => Promise<T>;
+
+/** GPU time of the passes between two readings. */
+export interface PassTime {
+  readonly milliseconds: number;
+  readonly passes: number;
+}
 
 export class PassTimer {
   readonly #gpu: GPUDevice;
@@ -21,13 +31,40 @@ export class PassTimer {
   readonly #staging: GPUBuffer;
   #passes = 0;
 
-  /** @param gpu a device with the feature `timestamp-query`; from now on its passes write timestamps */
-  constructor(gpu: GPUDevice, settle: Settle) {
+  /** Nanoseconds between timestamps that differ. */
+  readonly step: number;
+
+  private constructor(gpu: GPUDevice, settle: Settle, step: number) {
     this.#gpu = gpu;
     this.#settle = settle;
+    this.step = step;
     this.#queries = gpu.createQuerySet({ type: 'timestamp', count: 2 * MOST_PASSES });
     this.#resolved = gpu.createBuffer({ size: BYTES, usage: QUERY_RESOLVE | COPY_SRC });
     this.#staging = gpu.createBuffer({ size: BYTES, usage: MAP_READ | COPY_DST });
+  }
+
+  /**
+   * From now on, the passes of a device write timestamps.
+   * @returns undefined where it has none, or they are not nanoseconds: some hosts hand out the ticks of the GPU
+   */
+  static async open(gpu: GPUDevice, settle: Settle): Promise<PassTimer | undefined> {
+    if (!gpu.features.has('timestamp-query')) return undefined;
+    const probe = new PassTimer(gpu, settle, 1);
+    const keepsTime = await probe.#keepsTime();
+    const timer = keepsTime ? new PassTimer(gpu, settle, await probe.#measureStep()) : undefined;
+    probe.#destroy();
+    if (timer) timer.#attach();
+    return timer;
+  }
+
+  #destroy(): void {
+    this.#queries.destroy();
+    this.#resolved.destroy();
+    this.#staging.destroy();
+  }
+
+  #attach(): void {
+    const gpu = this.#gpu;
     const createEncoder = gpu.createCommandEncoder.bind(gpu);
     gpu.createCommandEncoder = (descriptor) => {
       const encoder = createEncoder(descriptor);
@@ -49,27 +86,42 @@ export class PassTimer {
     };
   }
 
+  async #keepsTime(): Promise<boolean> {
+    const now = async () => (await this.#sample())[1] ?? 0n;
+    const first = await now();
+    const start = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, CLOCK_CHECK));
+    const onGpu = Number((await now()) - first) / 1e6;
+    const ratio = onGpu / (performance.now() - start);
+    return ratio > 1 / CLOCK_FACTOR && ratio < CLOCK_FACTOR;
+  }
+
   /**
-   * Nanoseconds between timestamps that differ: some browsers round them, so that pages cannot measure each other. It is the
-   * greatest common divisor of many.
+   * Some browsers round timestamps, so that pages cannot measure each other. The step is the greatest common divisor of
+   * many.
    */
-  async step(): Promise<number> {
+  async #measureStep(): Promise<number> {
     let step = 0n;
     for (let sample = 0; sample < STEP_SAMPLES; sample++) {
-      const encoder = this.#gpu.createCommandEncoder();
-      encoder.beginComputePass().end();
-      this.#gpu.queue.submit([encoder.finish()]);
-      for (const stamp of await this.#stamps()) step = commonDivisor(step, stamp);
+      for (const stamp of await this.#sample()) step = commonDivisor(step, stamp);
     }
     return Number(step);
   }
 
-  /** Milliseconds in all passes since the last reading. */
-  async take(): Promise<number> {
+  /** The timestamps of an empty pass of a device whose passes write none by themselves. */
+  async #sample(): Promise<BigInt64Array> {
+    const encoder = this.#gpu.createCommandEncoder();
+    encoder.beginComputePass(this.#next()).end();
+    this.#gpu.queue.submit([encoder.finish()]);
+    return this.#stamps();
+  }
+
+  /** All passes since the last reading. */
+  async take(): Promise<PassTime> {
     const stamps = await this.#stamps();
     let nanoseconds = 0;
     for (let i = 0; i < stamps.length; i += 2) nanoseconds += Number((stamps[i + 1] ?? 0n) - (stamps[i] ?? 0n));
-    return nanoseconds / 1e6;
+    return { milliseconds: nanoseconds / 1e6, passes: stamps.length / 2 };
   }
 
   /** Beginning and end of each pass since the last reading. */

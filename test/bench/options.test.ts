@@ -8,6 +8,7 @@ describe('options of the benchmark', () => {
       command: 'peers',
       models: ['resnet50', 'resnet18'],
       device: 'cpu',
+      place: 'node',
       threads: [1, 2],
       rounds: 10,
       markdown: false,
@@ -32,6 +33,7 @@ describe('options of the benchmark', () => {
       command: 'peers',
       models: ['resnet18'],
       device: 'cpu',
+      place: 'node',
       threads: [4, 1],
       rounds: 3,
       json: 'out.json',
@@ -52,6 +54,13 @@ describe('options of the benchmark', () => {
       expect(parseOptions([command, '--device', 'webgpu']).device).toBe('webgpu');
   });
 
+  it('takes where to measure on the GPU, and which layers', () => {
+    const args = ['webgpu', '--in', 'browser', '--browser', '/path/to/chromium', '--only', '1x1 64'];
+    expect(parseOptions(args)).toMatchObject({ place: 'browser', browser: '/path/to/chromium', only: '1x1 64' });
+    expect(parseOptions(['webgpu', '--in', 'deno']).place).toBe('deno');
+    expect(parseOptions(['webgpu'])).toMatchObject({ place: 'node' });
+  });
+
   it('explains every command', () => {
     for (const command of Object.keys(COMMANDS)) expect(USAGE).toContain(`  ${command} `);
   });
@@ -70,6 +79,11 @@ describe('options of the benchmark', () => {
     ['too many threads', ['peers', '--threads', '10000'], '"10000"'],
     ['a comparison of nothing', ['compare'], 'name the files'],
     ['an option of the comparison', ['webgpu', '--out', 'page.html'], '--out'],
+    ['an unknown place', ['webgpu', '--in', 'bun'], '--in "bun" is unknown; use node, browser, deno'],
+    ['a place where there is no choice', ['peers', '--in', 'deno'], '--in'],
+    ['a browser for Deno', ['webgpu', '--in', 'deno', '--browser', 'x'], '--browser is for --in browser'],
+    ['a browser for Node', ['webgpu', '--browser', 'x'], '--browser is for --in browser'],
+    ['no text for the layers', ['webgpu', '--only', ''], '--only ""'],
     ['half a round', ['peers', '--rounds', '0.5'], '"0.5"'],
     ['an empty list', ['peers', '--model', ''], '""'],
   ])('refuses %s', (_, args, named) => {

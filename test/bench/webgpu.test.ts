@@ -1,60 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readResults, resultsSoFar, writeResults } from '../../bench/webgpu/files.ts';
-import { layersOf } from '../../bench/webgpu/measure.ts';
+import { chooseRuns, layersOf } from '../../bench/webgpu/measure.ts';
 import { comparisonPage } from '../../bench/webgpu/page.ts';
-import { FORMAT, type LayerResult, type Results, speedOf, VERSION } from '../../bench/webgpu/results.ts';
+import { STEPS, speedOf } from '../../bench/webgpu/results.ts';
 import { type Schema, violation } from '../../bench/webgpu/schema.ts';
 import { bestOf, layersTable, networkTimes } from '../../bench/webgpu/tables.ts';
 import { InputError } from '../../src/errors.ts';
-
-const layer: LayerResult = {
-  name: '3x3 64→64, 56x56 to 3136 pixels',
-  networks: { resnet18: 4, resnet50: 3 },
-  operations: 200e6,
-  bytes: 2e6,
-  chosen: 'register',
-  reason: 'asked for',
-  variants: [
-    { name: 'register', error: 1e-7, rejected: null, wall: [12, 11, 13], gpu: [10.5, 10, 12] },
-    { name: 'subgroup', error: 1e-7, rejected: null, wall: [6], gpu: [5] },
-    { name: 'workgroup-32x32', error: 0.5, rejected: 'its error is too large', wall: [], gpu: [] },
-  ],
-};
-const results: Results = {
-  format: FORMAT,
-  version: VERSION,
-  date: '2026-01-02',
-  library: '1.2.3',
-  host: { runtime: 'Node 20.0.0', system: 'Linux', processor: 'a processor', cores: 2 },
-  adapter: {
-    vendor: 'maker',
-    architecture: 'first',
-    device: 'card',
-    description: '<card> & driver 1.0',
-    driver: '',
-    backend: '',
-    software: false,
-    features: ['subgroups'],
-    limits: {
-      maxComputeInvocationsPerWorkgroup: 256,
-      maxComputeWorkgroupStorageSize: 16384,
-      maxStorageBufferBindingSize: 2 ** 27,
-      maxBufferSize: 2 ** 28,
-    },
-    timestampStep: 100,
-  },
-  ceilings: {
-    gflops: 100,
-    gigabytesPerSecond: 10,
-    dispatchMicroseconds: 5,
-    recordMicroseconds: 1,
-    readbackMicroseconds: 50,
-  },
-  layers: [layer],
-};
+import { layer, results } from './results.ts';
 
 describe('what speed a variant has', () => {
   const [register, , rejected] = layer.variants;
@@ -78,6 +34,12 @@ describe('what speed a variant has', () => {
     expect(register && speedOf(layer, register, coarse)).toMatchObject({ clock: 'wall', milliseconds: 11 });
   });
 
+  it('is by the GPU’s clock where enough runs share a coarse step', () => {
+    const coarse = { ...results, adapter: { ...results.adapter, timestampStep: 1e6 } };
+    const clock = (resolution: number) => register && speedOf(layer, { ...register, resolution }, coarse)?.clock;
+    expect([clock(1 / 10), clock(1 / 4)]).toEqual(['gpu', 'wall']);
+  });
+
   it('is none where it was rejected; the best is of the others', () => {
     expect(rejected && speedOf(layer, rejected, results)).toBeUndefined();
     expect(bestOf(layer, results)).toMatchObject({ name: 'subgroup', milliseconds: 5 });
@@ -96,6 +58,48 @@ describe('what speed a variant has', () => {
     expect(rows.map(([, name]) => name)).toEqual(['register *', 'subgroup', 'workgroup-32x32']);
     expect(rows[0]).toHaveLength(columns.length);
     expect(rows[2]?.at(-1)).toBe('rejected: its error is too large');
+  });
+});
+
+describe('the number of runs between two timestamps', () => {
+  /** A GPU that takes so many milliseconds for a run, and as many for an answer. */
+  function gpu(each: number, answer: number, step: number) {
+    let last = 0;
+    const time = async (runs: number) => {
+      last = runs * each;
+      return each + answer / runs;
+    };
+    const rounded = (milliseconds: number) => Math.floor((milliseconds * 1e6) / step) * step;
+    return { time, step, take: async () => ({ milliseconds: rounded(last) / 1e6, passes: 1 }) };
+  }
+
+  it('is one where a run takes long', async () => {
+    const slow = gpu(30, 1, 1);
+    expect(await chooseRuns(slow, undefined)).toEqual({ runs: 1 });
+    expect(await chooseRuns(slow, slow)).toEqual({ runs: 1, resolution: 1e-6 });
+  });
+
+  it('grows until neither the answer nor the steps weigh', async () => {
+    const random = fc.record({
+      each: fc.double({ min: 0.05, max: 5, noNaN: true }),
+      answer: fc.double({ min: 0, max: 3, noNaN: true }),
+      step: fc.constantFrom(1, 65_536, 1_000_000),
+    });
+    await fc.assert(
+      fc.asyncProperty(random, async ({ each, answer, step }) => {
+        const device = gpu(each, answer, step);
+        const { runs, resolution = 0 } = await chooseRuns(device, device);
+        expect(runs * each + answer).toBeGreaterThanOrEqual(20);
+        // One step was rounded away.
+        if (runs < 1000) expect(each / resolution).toBeGreaterThanOrEqual(STEPS);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('ends where no number is enough', async () => {
+    const none = gpu(1e-6, 0, 1e6);
+    expect(await chooseRuns(none, none)).toEqual({ runs: 1000, resolution: 1 / 1000 });
   });
 });
 

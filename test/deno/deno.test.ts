@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHOICES, expectResults, expectVariants, KERNELS } from '../support/smoke-check.ts';
 import type { runKernels, runVariants } from '../support/smoke-kernels.ts';
+import { DENO, LAVAPIPE, missing } from './installed.ts';
 
 /* The built package in Deno, whose WebGPU is wgpu: another compiler of shaders than Dawn's. */
 
@@ -18,13 +19,6 @@ interface Output {
 }
 
 const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const DENO = local('node_modules/deno/bin.cjs');
-const LAVAPIPE = '/usr/share/vulkan/icd.d/lvp_icd.json';
-
-const absent = [DENO, LAVAPIPE].find((file) => !existsSync(file));
-const missing =
-  absent === DENO ? 'npm ci --prefix test/deno --ignore-scripts installs Deno' : absent && 'lavapipe is not installed';
-if (missing && process.env.CI) throw new Error(`CI must have Deno and lavapipe: ${missing}`);
 
 describe.skipIf(missing !== undefined)(missing ? `Deno (skipped: ${missing})` : 'Deno', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fmgcam-deno-'));

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 
-/** Suites that run `dist`: the command, the bundle, the README's example. */
-const SUITES = /\/test\/(?:cli\/|browser\/|readme\.)/;
+/** Suites that run `dist`: the command, the bundle, the benchmark, the README's example. */
+const SUITES = /\/test\/(?:cli\/|browser\/|deno\/|readme\.)/;
 
 /** Builds before those suites run, so that they run what is in `src`. */
 export default function build({ vitest }: TestProject): void {
