@@ -28,7 +28,7 @@ if (process.env.CI && installed.length < Object.keys(DRIVERS).length) {
 }
 
 // Forks, since a driver is chosen by the environment of a process.
-const shared = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
+const shared = { pool: 'forks', testTimeout: 180_000, hookTimeout: 180_000 } as const;
 
 const project = (name: string, env: Record<string, string>, options = {}) => ({
   test: { ...shared, name, include: ON_DEVICES, env, ...options },
@@ -45,6 +45,8 @@ const relaxedSimd = Number.parseInt(process.versions.node, 10) < 21 ? ['--experi
 
 export default defineConfig({
   test: {
+    // Files start, read and wait for long: one at a time leaves half of two cores idle.
+    maxWorkers: 2,
     reporters: ['default', './test/support/closing-line.ts'],
     globalSetup: ['scripts/build-wasm.mjs', 'test/support/make-networks.ts', 'test/support/build.ts'],
     projects: [

@@ -16,7 +16,7 @@ describe.skipIf(missing !== undefined)(missing ? `the benchmark (skipped: ${miss
   it('measures in a page, goes on from its file, and names the browser', async () => {
     const { host } = await measureTwoLayers(IN_CHROMIUM);
     expect(host.runtime).toMatch(/^Chromium \d+\.[\d.]+$/);
-  }, 120_000);
+  }, 300_000);
 
   it('ends with what is wrong in the page', async () => {
     const options = parseOptions(['webgpu', ...IN_CHROMIUM, '--model', 'resnet18', '--only', '5x5']);

@@ -40,7 +40,7 @@ describe.skipIf(missing !== undefined)(missing ? `Deno (skipped: ${missing})` : 
       { env: { ...process.env, VK_ICD_FILENAMES: LAVAPIPE, NO_COLOR: '1' }, maxBuffer: 2 ** 28 },
     );
     output = JSON.parse((await run).stdout);
-  }, 120_000);
+  }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('computes the same with every kernel on both devices', () => {

@@ -29,7 +29,7 @@ describe('the memory of the CPU device', () => {
     const { live, pooled } = device.memory();
     // Memory never shrinks: this is its peak.
     expect((live + pooled) / (weights + activations)).toBeLessThan(1.3);
-  }, 60_000);
+  });
 
   it('does not grow in 1,000 explanations', async () => {
     const device = open();
@@ -41,7 +41,7 @@ describe('the memory of the CPU device', () => {
     const before = device.memory();
     for (let i = 0; i < 1000; i++) await explain();
     expect(device.memory()).toEqual(before);
-  }, 60_000);
+  });
 
   it('is used beyond 2 GiB, where addresses are negative to WebAssembly', async () => {
     const device = open();
