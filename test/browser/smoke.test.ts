@@ -41,7 +41,7 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
     const page = await browser.newPage();
     await prepare(page);
     const { port } = server.address() as AddressInfo;
-    await page.goto(`http://localhost:${port}/${path}`, { timeout: 30_000 });
+    await page.goto(`http://localhost:${port}/${path}`, { timeout: 120_000 });
     return page;
   }
 
@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)(missing ? `a page (skipped: ${missing})` 
     browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-      timeout: 30_000,
+      timeout: 120_000,
     });
     page = await openPage(async (page) => {
       // Chromium prints no breach of the policy that the script catches.
