@@ -106,6 +106,11 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
     const conv = forwardGather(x, weight, y, attributes);
     return gatherConvolutionWgsl(conv, { bias, residual, relu: activation === 'relu' }, target, attributes.algorithm);
   },
+
+  dense: true,
+  ways: ({ attributes: { bias, residual } }) => [
+    { inputs: [0, undefined, ...(bias ? [undefined] : []), ...(residual ? [0] : [])], outputs: [0] },
+  ],
 };
 
 /** The inputs by name: the optional ones follow in a fixed order. */
@@ -159,6 +164,9 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
     const conv = inputGradientGather(cotangent, weight, dx, attributes);
     return gatherConvolutionWgsl(conv, { bias: false, residual: false, relu: false }, target, attributes.algorithm);
   },
+
+  dense: true,
+  ways: () => [{ inputs: [0], outputs: [0] }],
 };
 
 export interface WeightGradientAttributes extends ConvGeometry {
@@ -193,6 +201,12 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
     if (!x || !cotangent || !dw) return [];
     return weightGradientPrograms(weightGradientShape(x, cotangent, attributes), attributes, target);
   },
+
+  dense: true,
+  ways: () => [
+    { inputs: [undefined, 0], outputs: [0] },
+    { inputs: [0, 1], outputs: [undefined], combine: 'sum' },
+  ],
 };
 
 function weightGradientShape(
