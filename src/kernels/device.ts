@@ -27,6 +27,36 @@ export interface Kernel<Attributes> {
   wasm?(call: WasmCall<Attributes>): boolean;
   /** The WGSL programs that do the same, to be dispatched in order. */
   webgpu(call: WgslCall<Attributes>): readonly WgslProgram[];
+  /**
+   * The ways to make a call of calls on parts of its operands, for WebGPU devices that cannot show a shader all of a large
+   * operand (see webgpu/parts.ts); of equal ones, the first is taken. Without it, there is none.
+   */
+  ways?(call: Omit<WgslCall<Attributes>, 'target'>): readonly Way<Attributes>[];
+  /** Whether the programs expect operands that are dense to begin where they are bound: those of parts are made so. */
+  readonly dense?: boolean;
+  /** Makes such a call of calls of other kernels, in place of `ways`. */
+  steps?(
+    call: {
+      readonly inputs: readonly Operand[];
+      readonly outputs: readonly Operand[];
+      readonly attributes: Attributes;
+    },
+    run: Device['run'],
+  ): void;
+}
+
+/** A way to divide a call: along an axis of some operands. */
+export interface Way<Attributes> {
+  /** The axis of each input that is divided; undefined where each part needs all of it. */
+  readonly inputs: readonly (number | undefined)[];
+  /** Likewise; undefined where the results of the parts are combined. */
+  readonly outputs: readonly (number | undefined)[];
+  /** Elements along the axis that belong together; 1 when left out. */
+  readonly unit?: number;
+  /** How the results of parts become the one result that there is. */
+  readonly combine?: 'sum' | 'max';
+  /** Those of the parts, where they are not those of the call. */
+  readonly attributes?: Attributes;
 }
 
 /** What a program may depend on of an input. */

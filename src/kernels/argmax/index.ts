@@ -2,6 +2,7 @@ import { UsageError } from '../../errors.ts';
 import { at, formatShape, normaliseAxis } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, iterate } from '../core/iteration.ts';
+import { otherAxes } from '../core/ways.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { reducedOutput } from '../reduce/index.ts';
 import { keptSpace } from '../reduce/loops.ts';
@@ -77,6 +78,8 @@ export const argmaxDefinition: OpDefinition<ArgmaxAttributes> = {
       },
     ];
   },
+
+  ways: ({ inputs, outputs, attributes: { axis } }) => otherAxes(inputs, outputs, [axis]),
 };
 
 /**

@@ -2,9 +2,11 @@ import { UsageError } from '../../errors.ts';
 import { type Layout, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, normaliseAxis, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { copyNest } from '../copy/kernel.ts';
+import { copyKernel, copyNest } from '../copy/kernel.ts';
 import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
+import { elementwiseWays } from '../core/ways.ts';
 import { floatField, type WasmOperand, type Workspace } from '../cpu/wasm/call.ts';
+import type { Kernel, Operand } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { type SliceAttributes, sliceLayout } from '../view/index.ts';
 import { linearGrid, linearMain, type WgslProgram } from '../webgpu/program.ts';
@@ -31,7 +33,7 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
 
   host({ inputs, outputs: [y], attributes: { value, places } }) {
     if (!y) return;
-    if (!isCovered(y, inputs)) y.data.fill(value, 0, sizeOf(y.shape));
+    if (!isCovered(y, inputs)) fillKernel.host({ inputs: [], outputs: [y], attributes: value });
     for (const [i, x] of inputs.entries()) {
       iterate(iterationSpace([sliceLayout(y, at(places, i)), x]), (to, from) => {
         y.data[to] = x.data[from] ?? 0;
@@ -52,20 +54,42 @@ export const assembleDefinition: OpDefinition<AssembleAttributes> = {
 
   webgpu({ inputs, outputs: [y], attributes: { value, places } }) {
     if (!y) return [];
-    const count = sizeOf(y.shape);
-    const fill: WgslProgram = {
-      key: 'assemble/fill',
-      code: () => linearMain('u.count', '  y[index] = u.value;'),
-      bindings: [{ name: 'y', type: 'f32', operand: { output: 0 } }],
-      uniforms: [
-        ['count', 'u32', count],
-        ['value', 'f32', value],
-      ],
-      workgroups: linearGrid(count),
-    };
     const placed = inputs.map((x, input) => place(x, sliceLayout(y, at(places, input)), input));
-    return isCovered(y, inputs) ? placed : [fill, ...placed];
+    return isCovered(y, inputs) ? placed : [fillProgram(y, value), ...placed];
   },
+
+  steps({ inputs, outputs: [y], attributes }, run) {
+    if (!y) return;
+    if (!isCovered(y, inputs)) run(fillKernel, [], [y], attributes.value);
+    for (const [i, x] of inputs.entries()) {
+      const part: Operand = { ...sliceLayout(y, at(attributes.places, i)), dtype: y.dtype, storage: y.storage };
+      if (sizeOf(part.shape) > 0) run(copyKernel, [x], [part], undefined);
+    }
+  },
+};
+
+function fillProgram(y: TensorSpec, value: number): WgslProgram {
+  const count = sizeOf(y.shape);
+  return {
+    key: 'assemble/fill',
+    code: () => linearMain('u.count', '  y[index] = u.value;'),
+    bindings: [{ name: 'y', type: 'f32', operand: { output: 0 } }],
+    uniforms: [
+      ['count', 'u32', count],
+      ['value', 'f32', value],
+    ],
+    workgroups: linearGrid(count),
+  };
+}
+
+/** The value everywhere in a dense tensor. */
+const fillKernel: Kernel<number> = {
+  host({ outputs: [y], attributes: value }) {
+    y?.data.fill(value, 0, sizeOf(y.shape));
+  },
+  webgpu: ({ outputs: [y], attributes: value }) => (y ? [fillProgram(y, value)] : []),
+  dense: true,
+  ways: ({ outputs: [y] }) => elementwiseWays([], y),
 };
 
 /** An operand of the shape of y that has the same value everywhere. */

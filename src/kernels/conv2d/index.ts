@@ -112,6 +112,11 @@ export const conv2dDefinition: OpDefinition<Conv2dAttributes> = {
       attributes.algorithm,
     );
   },
+
+  dense: true,
+  ways: ({ attributes: { bias, residual } }) => [
+    { inputs: [0, undefined, ...(bias ? [undefined] : []), ...(residual ? [0] : [])], outputs: [0] },
+  ],
 };
 
 /** The inputs by name: the optional ones follow in a fixed order. */
@@ -171,6 +176,9 @@ export const conv2dInputGradientDefinition: OpDefinition<InputGradientAttributes
       attributes.algorithm,
     );
   },
+
+  dense: true,
+  ways: () => [{ inputs: [0], outputs: [0] }],
 };
 
 export interface WeightGradientAttributes extends ConvGeometry {
@@ -205,6 +213,12 @@ export const conv2dWeightGradientDefinition: OpDefinition<WeightGradientAttribut
     if (!x || !cotangent || !dw) return [];
     return weightGradientPrograms(weightGradientShape(x, cotangent, attributes), attributes, target);
   },
+
+  dense: true,
+  ways: () => [
+    { inputs: [undefined, 0], outputs: [0] },
+    { inputs: [0, 1], outputs: [undefined], combine: 'sum' },
+  ],
 };
 
 function weightGradientShape(

@@ -1,6 +1,7 @@
 import { at } from '../../tensor/shape.ts';
 import { addressing, addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
 import { nestOf } from '../core/nest.ts';
+import { elementwiseWays } from '../core/ways.ts';
 import type { WasmOperand, Workspace } from '../cpu/wasm/call.ts';
 import type { Kernel } from '../device.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
@@ -8,7 +9,7 @@ import { linearGrid, linearMain } from '../webgpu/program.ts';
 const NAMES = ['y', 'x'];
 
 /** y[i...] = x[i...] for two layouts of one shape. */
-export const copyKernel: Kernel<unknown> = {
+export const copyKernel = {
   host({ inputs: [x], outputs: [y] }) {
     if (!x || !y) return;
     iterate(iterationSpace([y, x]), (to, from) => {
@@ -40,7 +41,9 @@ export const copyKernel: Kernel<unknown> = {
       },
     ];
   },
-};
+
+  ways: ({ inputs, outputs: [y] }) => elementwiseWays(inputs, y),
+} satisfies Kernel<unknown>;
 
 /** A row of fewer elements costs less as turns of longer rows. */
 const SHORT = 16;

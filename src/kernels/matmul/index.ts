@@ -4,6 +4,7 @@ import { tidy } from '../../tensor/scope.ts';
 import { at, broadcastShapes, formatShape, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
+import { broadcastAxis } from '../core/ways.ts';
 import type { HostOperand } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { add } from '../pointwise/index.ts';
@@ -39,6 +40,23 @@ export const matmulDefinition: OpDefinition<MatmulAttributes> = {
 
   webgpu({ inputs: [a, b], outputs: [y], attributes: { shader }, target }) {
     return a && b && y ? matmulPrograms(batchSpace(y, a, b), { y, a, b }, target, shader) : [];
+  },
+
+  dense: true,
+  ways({ inputs: [a, b], outputs: [y] }) {
+    if (!a || !b || !y) return [];
+    const [first, second, result] = [a, b, y].map(({ shape }) => shape.length);
+    if (!first || !second || !result) return [];
+    const batch = y.shape.slice(0, -2);
+    return [
+      ...batch.map((_, axis) => ({
+        inputs: [a, b].map(({ shape }) => broadcastAxis(shape.slice(0, -2), batch, axis)),
+        outputs: [axis],
+      })),
+      { inputs: [first - 2, undefined], outputs: [result - 2] },
+      { inputs: [undefined, second - 1], outputs: [result - 1] },
+      { inputs: [first - 1, second - 2], outputs: [undefined], combine: 'sum' },
+    ];
   },
 };
 

@@ -3,6 +3,7 @@ import { at, broadcastShapes } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, iterate, iterationSpace } from '../core/iteration.ts';
 import { nestOf, SMALL } from '../core/nest.ts';
+import { elementwiseWays } from '../core/ways.ts';
 import { floatField } from '../cpu/wasm/call.ts';
 import { applySingle, elementwiseOrder, type OpDefinition } from '../op.ts';
 import { linearGrid, linearMain } from '../webgpu/program.ts';
@@ -78,6 +79,8 @@ export const pointwiseDefinition: OpDefinition<PointwiseAttributes> = {
       },
     ];
   },
+
+  ways: ({ inputs, outputs: [y] }) => elementwiseWays(inputs, y),
 };
 
 /** Applies one of the functions of the table by its name. */

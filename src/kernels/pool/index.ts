@@ -18,6 +18,18 @@ import {
 
 export type { AdaptiveAvgPool2dAttributes, Pool2dAttributes } from './windows.ts';
 
+/** Each image for itself. */
+const IMAGES = { dense: true, ways: () => [{ inputs: [0], outputs: [0] }] } as const;
+
+/** Of K N images of the cotangent and N of x, those of each score, and then each for itself. */
+const SCORES_AND_IMAGES = {
+  dense: true,
+  ways({ inputs: [dy, x] }: { readonly inputs: readonly TensorSpec[] }) {
+    const [images = 0, unit = 0] = [dy?.shape[0], x?.shape[0]];
+    return images > unit ? [{ inputs: [0], outputs: [0], unit }] : [{ inputs: [0, 0], outputs: [0] }];
+  },
+} as const;
+
 /** y[n, c, i, j] = the maximum or the average of x[n, c] over window (i, j). */
 export const pool2dDefinition: OpDefinition<Pool2dAttributes> = {
   name: 'pool2d',
@@ -41,6 +53,8 @@ export const pool2dDefinition: OpDefinition<Pool2dAttributes> = {
   webgpu({ inputs: [x], outputs: [y], attributes }) {
     return x && y ? [poolProgram(attributes.mode, attributes, x, y, y)] : [];
   },
+
+  ...IMAGES,
 };
 
 /**
@@ -72,6 +86,8 @@ export const pool2dGradientDefinition: OpDefinition<Pool2dAttributes> = {
   webgpu({ inputs: [dy, x], outputs: [dx], attributes }) {
     return dy && x && dx ? [poolProgram(`${attributes.mode}Gradient`, attributes, x, dy, dx)] : [];
   },
+
+  ...SCORES_AND_IMAGES,
 };
 
 /** y[n, c, i, j] = the average of x[n, c] over rows floor(i H / h) to ceil((i + 1) H / h) and columns alike. */
@@ -94,6 +110,8 @@ export const adaptiveAvgPool2dDefinition: OpDefinition<AdaptiveAvgPool2dAttribut
   webgpu({ inputs: [x], outputs: [y] }) {
     return x && y ? [poolProgram('adaptive', undefined, x, y, y)] : [];
   },
+
+  ...IMAGES,
 };
 
 /** The derivatives with respect to x of `adaptiveAvgPool2d`, as in `pool2dGradientDefinition`. */
@@ -116,6 +134,8 @@ export const adaptiveAvgPool2dGradientDefinition: OpDefinition<AdaptiveAvgPool2d
   webgpu({ inputs: [dy, x], outputs: [dx] }) {
     return dy && x && dx ? [poolProgram('adaptiveGradient', undefined, x, dy, dx)] : [];
   },
+
+  ...SCORES_AND_IMAGES,
 };
 
 function pooled(x: TensorSpec, size: Pair): OutputSpec {

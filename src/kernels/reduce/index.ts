@@ -1,9 +1,10 @@
 import { UsageError } from '../../errors.ts';
 import { physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
 import { tidy } from '../../tensor/scope.ts';
-import { at, formatShape, normaliseAxes, type Shape } from '../../tensor/shape.ts';
+import { at, formatShape, normaliseAxes, type Shape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressingUniforms, type IterationSpace, iterate } from '../core/iteration.ts';
+import { otherAxes } from '../core/ways.ts';
 import type { HostOperand } from '../device.ts';
 import { applySingle, type OpDefinition, type OutputSpec } from '../op.ts';
 import { reshape } from '../view/index.ts';
@@ -21,6 +22,8 @@ export interface ReduceAttributes {
   readonly axes: readonly number[];
   /** Whether the reduced axes stay, with size 1. */
   readonly keepDims: boolean;
+  /** What a mean divides by, so that those of parts add up to that of all: the number of elements when left out. */
+  readonly divisor?: number;
   /** The shader on WebGPU; by the sizes when left out. Tests ask for either. */
   readonly shader?: 'serial' | 'tree';
 }
@@ -31,29 +34,29 @@ export const reduceDefinition: OpDefinition<ReduceAttributes> = {
 
   outputs: ([x], { axes, keepDims }) => (x ? [reducedOutput(x, axes, keepDims)] : []),
 
-  host({ inputs: [x], outputs: [y], attributes: { fn, axes } }) {
+  host({ inputs: [x], outputs: [y], attributes: { fn, axes, divisor: whole } }) {
     if (!x || !y) return;
     const reduced = reducedSpace(x, axes);
     const runs = runsOf(reduced);
     const combine = fn === 'max' ? maximumOf : sumOf;
-    const divisor = fn === 'mean' ? reduced.count : 1;
+    const divisor = fn === 'mean' ? (whole ?? reduced.count) : 1;
     iterate(keptSpace([y], x, axes), (to, from) => {
       y.data[to] = combine(x.data, from, runs) / divisor;
     });
   },
 
-  wasm({ inputs: [x], outputs: [y], attributes: { fn, axes }, ...engine }) {
-    if (!x || !y) return false;
+  wasm({ inputs: [x], outputs: [y], attributes: { fn, axes, divisor }, ...engine }) {
+    if (!x || !y || divisor !== undefined) return false;
     return reduceWasm(fn === 'max' ? 'reduceMax' : 'reduceSum', x, y, { axes, mean: fn === 'mean' }, engine);
   },
 
-  webgpu({ inputs: [x], outputs: [y], attributes: { fn, axes, shader } }) {
+  webgpu({ inputs: [x], outputs: [y], attributes: { fn, axes, shader, divisor: whole } }) {
     if (!x || !y) return [];
     const kept = keptSpace([y], x, axes);
     const reduced = reducedSpace(x, axes);
     const tree = shader ? shader === 'tree' : gainsFromTree(kept, reduced);
     const combination = fn === 'max' ? 'max' : 'sum';
-    const divisor: Uniform[] = fn === 'max' ? [] : [['divisor', 'f32', fn === 'mean' ? reduced.count : 1]];
+    const divisor: Uniform[] = fn === 'max' ? [] : [['divisor', 'f32', fn === 'mean' ? (whole ?? reduced.count) : 1]];
     return [
       {
         key: `reduce/${combination}/${tree ? 'tree' : 'serial'}/${kept.sizes.length}/${reduced.sizes.length}`,
@@ -74,7 +77,21 @@ export const reduceDefinition: OpDefinition<ReduceAttributes> = {
       },
     ];
   },
+
+  ways({ inputs, outputs, attributes }) {
+    const { fn, axes, divisor = elementsAlong(inputs, axes) } = attributes;
+    const combine = fn === 'max' ? 'max' : 'sum';
+    const inner: ReduceAttributes = fn === 'mean' ? { ...attributes, divisor } : attributes;
+    return [
+      ...otherAxes(inputs, outputs, axes),
+      ...axes.map((axis) => ({ inputs: [axis], outputs: [undefined], combine, attributes: inner }) as const),
+    ];
+  },
 };
+
+function elementsAlong([x]: readonly TensorSpec[], axes: readonly number[]): number {
+  return sizeOf(axes.map((axis) => x?.shape[axis] ?? 1));
+}
 
 /** A workgroup for each result pays when a thread for each would leave a GPU idle and have long to go. */
 function gainsFromTree(kept: IterationSpace, reduced: IterationSpace): boolean {

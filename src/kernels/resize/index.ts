@@ -5,6 +5,7 @@ import { at, formatShape, sizeOf } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { SMALL } from '../core/nest.ts';
 import { type Pair, pair } from '../core/pair.ts';
+import { otherAxes } from '../core/ways.ts';
 import { tensor } from '../create.ts';
 import { deviceOf } from '../device.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
@@ -90,6 +91,9 @@ export const interpolateAxisDefinition: OpDefinition<InterpolateAxisAttributes> 
       },
     ];
   },
+
+  dense: true,
+  ways: ({ inputs, outputs, attributes: { axis } }) => otherAxes(inputs, outputs, [axis]),
 };
 
 const INTERPOLATE = `  let row = index / u.inner % u.rows;

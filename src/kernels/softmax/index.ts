@@ -2,6 +2,7 @@ import { physicalOrder } from '../../tensor/layout.ts';
 import { at, normaliseAxis } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, iterate } from '../core/iteration.ts';
+import { otherAxes } from '../core/ways.ts';
 import { applySingle, type OpDefinition } from '../op.ts';
 import { keptSpace } from '../reduce/loops.ts';
 import { linesWasm } from '../reduce/wasm.ts';
@@ -87,6 +88,8 @@ export const softmaxDefinition: OpDefinition<SoftmaxAttributes> = {
       },
     ];
   },
+
+  ways: ({ inputs, outputs, attributes: { axis } }) => otherAxes(inputs, outputs, [axis]),
 };
 
 /** exp(x) / sum(exp(x)) along an axis. */

@@ -3,6 +3,7 @@ import { physicalOrder } from '../../tensor/layout.ts';
 import { at, formatShape, normaliseAxis } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, iterate } from '../core/iteration.ts';
+import { otherAxes } from '../core/ways.ts';
 import type { HostOperand } from '../device.ts';
 import { apply, type OpDefinition } from '../op.ts';
 import { keptSpace } from '../reduce/loops.ts';
@@ -74,6 +75,8 @@ export const topkDefinition: OpDefinition<TopkAttributes> = {
       },
     ];
   },
+
+  ways: ({ inputs, outputs, attributes: { axis } }) => otherAxes(inputs, outputs, [axis]),
 };
 
 /** The index of the first element in the order that comes behind element `previous`; of all elements when that is left out. */

@@ -1,4 +1,4 @@
-import { expandLayout, physicalOrder, type TensorSpec } from '../../tensor/layout.ts';
+import { expandLayout, physicalOrder, rowMajorOrder, type TensorSpec } from '../../tensor/layout.ts';
 import { at, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { addressing, addressingUniforms, type IterationSpace, iterate, iterationSpace } from '../core/iteration.ts';
@@ -65,6 +65,13 @@ export const topkGradientDefinition: OpDefinition<TopkGradientAttributes> = {
       },
     ];
   },
+
+  ways: ({ attributes: { shape, axis } }) => [
+    { inputs: [0, undefined], outputs: [0] },
+    ...rowMajorOrder(shape.length)
+      .filter((other) => other !== axis)
+      .map((other) => ({ inputs: [other + 1, other], outputs: [other + 1] })),
+  ],
 };
 
 /** The loops over y [K, ...shape] with the addresses of the first selected element of the same line, and the position in the line. */

@@ -4,6 +4,7 @@ import { measuredOn, type TuningTable } from '../tuning/table.ts';
 import { findUserTable } from '../tuning/user-table.ts';
 import { WebGpuDevice } from './device.ts';
 import { deviceFacts } from './facts.ts';
+import { ALIGNMENT } from './parts.ts';
 import { type Settle, settleByItself, settleWithNaps } from './settle.ts';
 import { requireTiling, SHAPES, type Shapes, type Tiling, WEIGHT_STORAGES, type WeightStorage } from './tiles.ts';
 
@@ -150,6 +151,16 @@ export interface WebGpuDeviceOptions {
    * out; null for none.
    */
   readonly tuning?: TuningTable | null;
+  /**
+   * The most bytes of a buffer that a kernel may see at once, from 256 to the adapter's maxStorageBufferBindingSize, which it is
+   * when left out. Calls with larger tensors run in parts; tests have small ones do so.
+   */
+  readonly maxBindingBytes?: number;
+}
+
+function requireBindingBytes(given: number, most: number): number {
+  if (Number.isInteger(given) && given >= ALIGNMENT && given <= most) return given;
+  throw new UsageError(`maxBindingBytes ${given}: use a whole number from ${ALIGNMENT} to ${most} on this adapter`);
 }
 
 /**
@@ -158,7 +169,7 @@ export interface WebGpuDeviceOptions {
  */
 export async function openAdapter(
   { adapter, settle, release }: FoundAdapter,
-  { tiles, algorithm, splits, shapes, storage, software, tuning }: WebGpuDeviceOptions = {},
+  { tiles, algorithm, splits, shapes, storage, software, tuning, maxBindingBytes }: WebGpuDeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   let gpu: GPUDevice;
@@ -191,7 +202,9 @@ export async function openAdapter(
       shapes: wanted.shapes === undefined ? undefined : requireOneOf('shapes', SHAPES, wanted.shapes),
       storage: wanted.storage === undefined ? undefined : requireStorage(wanted.storage, gpu.features),
     };
-    return new WebGpuDevice(gpu, info, { target, settle, onDestroy: release });
+    const most = gpu.limits.maxStorageBufferBindingSize;
+    const bindingBytes = requireBindingBytes(maxBindingBytes ?? most, most);
+    return new WebGpuDevice(gpu, info, { target, bindingBytes, settle, onDestroy: release });
   } catch (error) {
     gpu.destroy();
     void gpu.lost.then(release);

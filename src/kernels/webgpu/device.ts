@@ -1,9 +1,10 @@
 import { DeviceError, messageOf } from '../../errors.ts';
 import type { DType } from '../../tensor/layout.ts';
-import type { Block, HostData, MemoryReport, Storage } from '../../tensor/memory.ts';
+import type { Block, HostData, MemoryReport } from '../../tensor/memory.ts';
 import { at } from '../../tensor/shape.ts';
 import type { Device, Kernel, Operand } from '../device.ts';
-import { BUFFER_USAGE, BufferPool, GpuBlock } from './gpu-memory.ts';
+import { type Bound, BUFFER_USAGE, BufferPool, boundPart, GpuBlock } from './gpu-memory.ts';
+import { ALIGNMENT, type Runner, rangeOf, runCall } from './parts.ts';
 import { Pipelines } from './pipelines.ts';
 import {
   MOST_UNIFORMS,
@@ -25,6 +26,8 @@ const MOST_BIND_GROUPS = 4096;
 
 interface Host {
   readonly target: ShaderTarget;
+  /** What of a buffer a shader may see at once, in bytes: all that the adapter allows when left out. */
+  readonly bindingBytes?: number;
   /** How this host waits for the GPU. */
   readonly settle: Settle;
   /** Lets go of what keeps the device alive (in Node, the `webgpu` package's instance). */
@@ -48,6 +51,9 @@ export class WebGpuDevice implements Device {
   readonly gpu: GPUDevice;
   readonly adapterInfo: GPUAdapterInfo;
   readonly target: ShaderTarget;
+  /** What of a buffer a shader may see at once, a multiple of 256. */
+  readonly bindingBytes: number;
+  readonly #runner: Runner;
   readonly #pool: BufferPool;
   readonly #pipelines: Pipelines;
   /** By layout and blocks: the pool hands out the same blocks from run to run. */
@@ -71,14 +77,24 @@ export class WebGpuDevice implements Device {
   readonly #touched = new Set<GPUBuffer>();
   readonly #onDestroy: () => void;
 
-  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, { target, settle, onDestroy }: Host) {
+  constructor(gpu: GPUDevice, adapterInfo: GPUAdapterInfo, host: Host) {
+    const { target, settle, onDestroy } = host;
+    const { bindingBytes = gpu.limits.maxStorageBufferBindingSize } = host;
     this.#settle = settle;
     this.gpu = gpu;
     this.adapterInfo = adapterInfo;
     this.target = target;
+    this.bindingBytes = bindingBytes - (bindingBytes % ALIGNMENT);
+    this.#runner = {
+      target,
+      bindingBytes: this.bindingBytes,
+      memory: this,
+      dispatch: (programs, inputs, outputs, ranged) => this.#dispatch(programs, inputs, outputs, ranged),
+      run: (kernel, inputs, outputs, attributes) => this.run(kernel, inputs, outputs, attributes),
+    };
     this.name = `webgpu (${adapterInfo.description || adapterInfo.device || adapterInfo.vendor || 'unnamed adapter'})`;
     this.#onDestroy = onDestroy;
-    this.#pool = new BufferPool(gpu);
+    this.#pool = new BufferPool(gpu, this.bindingBytes);
     this.#uniformBuffer = gpu.createBuffer({
       size: UNIFORM_BYTES,
       usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
@@ -158,16 +174,29 @@ export class WebGpuDevice implements Device {
     outputs: readonly Operand[],
     attributes: Attributes,
   ): void {
-    const { target } = this;
+    runCall({ kernel, inputs, outputs, attributes }, this.#runner);
+  }
+
+  /** @param ranged see `Runner` */
+  #dispatch(
+    programs: readonly WgslProgram[],
+    inputs: readonly Operand[],
+    outputs: readonly Operand[],
+    ranged: boolean,
+  ): void {
     const scratch = new Map<string, GpuBlock>();
-    const block = (operand: ProgramOperand): GpuBlock => {
-      if ('input' in operand) return gpuBlock(at(inputs, operand.input).storage.block);
-      if ('output' in operand) return gpuBlock(at(outputs, operand.output).storage.block);
-      if ('packed' in operand) return this.#packed(operand.packed, at(inputs, operand.packed.input).storage, scratch);
+    const bind = (operand: Operand): Bound => {
+      const block = gpuBlock(operand.storage.block);
+      return ranged ? boundPart(block, rangeOf(operand)) : block;
+    };
+    const block = (operand: ProgramOperand): Bound => {
+      if ('input' in operand) return bind(at(inputs, operand.input));
+      if ('output' in operand) return bind(at(outputs, operand.output));
+      if ('packed' in operand) return this.#packed(operand.packed, at(inputs, operand.packed.input), bind, scratch);
       return this.#scratch(operand.scratch, scratch);
     };
     try {
-      for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
+      for (const program of programs) {
         const blocks = program.bindings.map(({ operand }) => block(operand));
         this.#record(program, blocks, program.workgroups);
       }
@@ -183,9 +212,16 @@ export class WebGpuDevice implements Device {
     return block;
   }
 
-  #packed({ input, bytes, program }: Packed, storage: Storage, scratch: Map<string, GpuBlock>): GpuBlock {
-    const key = `${program.key} ${program.uniforms.map(([, , value]) => value)}`;
-    const pack = (to: GpuBlock) => this.#record(program, [gpuBlock(storage.block), to], program.workgroups);
+  /** @param bind what the program that packs sees of an operand */
+  #packed(
+    { input, bytes, program }: Packed,
+    operand: Operand,
+    bind: (operand: Operand) => Bound,
+    scratch: Map<string, GpuBlock>,
+  ): GpuBlock {
+    const { storage, offset } = operand;
+    const key = `${program.key} ${program.uniforms.map(([, , value]) => value)}${offset > 0 ? ` from ${offset}` : ''}`;
+    const pack = (to: GpuBlock) => this.#record(program, [bind(operand), to], program.workgroups);
     if (storage.constant) {
       return gpuBlock(storage.copyAs(key, bytes, (copy) => pack(gpuBlock(copy.block))).block);
     }
@@ -256,7 +292,7 @@ export class WebGpuDevice implements Device {
     if (this.#fault) throw this.#fault;
   }
 
-  #record(program: WgslProgram, blocks: readonly GpuBlock[], workgroups: WgslProgram['workgroups']): void {
+  #record(program: WgslProgram, blocks: readonly Bound[], workgroups: WgslProgram['workgroups']): void {
     const { pipeline, storage, readsUniforms } = this.#pipelines.get(program);
     const group = this.#bindGroup(storage, blocks);
     const offset = readsUniforms ? this.#writeUniforms(program.uniforms) : 0;
@@ -271,12 +307,12 @@ export class WebGpuDevice implements Device {
     this.#lastProgram = program.key;
   }
 
-  #bindGroup(layout: GPUBindGroupLayout, blocks: readonly GpuBlock[]): GPUBindGroup {
+  #bindGroup(layout: GPUBindGroupLayout, blocks: readonly Bound[]): GPUBindGroup {
     const key = `${layout.label} ${blocks.map(({ id }) => id).join()}`;
     const known = this.#bindGroups.get(key);
     if (known) return known;
     if (this.#bindGroups.size === MOST_BIND_GROUPS) this.#bindGroups.clear();
-    const entries = blocks.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
+    const entries = blocks.map(({ resource }, binding) => ({ binding, resource }));
     const group = this.gpu.createBindGroup({ label: layout.label, layout, entries });
     this.#bindGroups.set(key, group);
     return group;

@@ -1,5 +1,6 @@
 import { DeviceError } from '../../errors.ts';
 import type { Block, MemoryReport } from '../../tensor/memory.ts';
+import type { ByteRange } from './parts.ts';
 
 /** GPUBufferUsage of the WebGPU specification; Node has no such global. */
 const MAP_READ = 0x1;
@@ -16,11 +17,28 @@ export class GpuBlock implements Block {
   readonly id = GpuBlock.#count++;
   readonly bytes: number;
   readonly buffer: GPUBuffer;
+  /** For a bind group: all of it. */
+  readonly resource: GPUBufferBinding;
 
   constructor(bytes: number, buffer: GPUBuffer) {
     this.bytes = bytes;
     this.buffer = buffer;
+    this.resource = { buffer };
   }
+}
+
+/** What a shader sees of a block: all of it, or a part. */
+export interface Bound {
+  /** Tells them apart, in keys. */
+  readonly id: number | string;
+  readonly buffer: GPUBuffer;
+  readonly resource: GPUBufferBinding;
+}
+
+/** A part of a block. */
+export function boundPart({ id, buffer, bytes }: GpuBlock, { from, to }: ByteRange): Bound {
+  const size = Math.min(to, bytes) - from;
+  return { id: `${id}+${from}:${size}`, buffer, resource: { buffer, offset: from, size } };
 }
 
 /** Free bytes that are kept at most; what comes back beyond it goes to the driver. */
@@ -39,21 +57,24 @@ export class BufferPool {
   #live = 0;
   #pooled = 0;
   #blocks = 0;
+  readonly #bindingBytes: number;
 
-  constructor(device: GPUDevice) {
+  /** @param bindingBytes what of a buffer a shader may see at once */
+  constructor(device: GPUDevice, bindingBytes: number) {
     this.#device = device;
-    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-    this.#limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    this.#limit = device.limits.maxBufferSize;
+    this.#bindingBytes = bindingBytes;
   }
 
   allocate(bytes: number): GpuBlock {
     const limit = this.#limit;
     if (bytes > limit) {
       throw new DeviceError(
-        `a tensor of ${bytes} bytes is larger than this adapter's limit of ${limit} bytes; use a smaller image or batch, or the device cpu`,
+        `a tensor of ${bytes} bytes is larger than the largest buffer of this adapter, ${limit} bytes; use a smaller image or batch, or the device cpu`,
       );
     }
-    const size = sizeClass(bytes, limit);
+    // What can be bound whole has to stay so.
+    const size = sizeClass(bytes, bytes <= this.#bindingBytes ? this.#bindingBytes : limit);
     const reused = this.#free.get(size)?.pop();
     if (reused) this.#pooled -= size;
     this.#live += size;

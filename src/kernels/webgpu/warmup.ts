@@ -1,6 +1,7 @@
 import type { Device } from '../device.ts';
 import { type WarmupProgress, WebGpuDevice } from './device.ts';
 import { DryDevice } from './dry-device.ts';
+import { runCall } from './parts.ts';
 import type { WgslProgram } from './program.ts';
 
 /**
@@ -17,14 +18,18 @@ export async function warmup(
 ): Promise<void> {
   if (!(device instanceof WebGpuDevice)) return;
   const programs = new Map<string, WgslProgram>();
-  const { target } = device;
-  const dry = new DryDevice((kernel, inputs, outputs, attributes) => {
-    for (const program of kernel.webgpu({ inputs, outputs, attributes, target })) {
+  const { target, bindingBytes } = device;
+  const collect = (some: readonly WgslProgram[]) => {
+    for (const program of some) {
       programs.set(program.key, program);
       for (const { operand } of program.bindings) {
         if ('packed' in operand) programs.set(operand.packed.program.key, operand.packed.program);
       }
     }
+  };
+  const dry: DryDevice = new DryDevice((kernel, inputs, outputs, attributes) => {
+    const run: Device['run'] = (...call) => dry.run(...call);
+    runCall({ kernel, inputs, outputs, attributes }, { target, bindingBytes, memory: dry, dispatch: collect, run });
   });
   await work(dry);
   await device.compile([...programs.values()], onProgress);

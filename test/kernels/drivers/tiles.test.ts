@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as built from 'fm-g-cam';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { CpuDevice } from '../../../src/kernels/cpu/device.ts';
 import {
   conv2d,
@@ -18,6 +18,7 @@ import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
 import { convolutions, convolve, expectConvolution, weightGradient, winograd } from '../../support/convolutions.ts';
+import { type DevicePair, openPair } from '../../support/device-pair.ts';
 import { missing } from '../../support/devices.ts';
 import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
 import { expectResults } from '../../support/smoke-check.ts';
@@ -30,32 +31,6 @@ const TOLERANCE = 1e-5;
 const odd = convolutions.map((c) => ({ ...c, channels: c.channels | 1, out: c.out | 1 }));
 /** Channels that are read and written four at a time, in several tiles of each size. */
 const multiplesOfFour = convolutions.map((c) => ({ ...c, channels: 4 * Math.ceil(c.channels / 4), out: 8 * c.out }));
-
-interface Pair {
-  readonly device: Device;
-  readonly oracle: Device;
-}
-
-/** A device of the driver beside the TypeScript kernels, for the tests of a suite, which may leave nothing on it. */
-function openPair(options: DeviceOptions = {}): Pair {
-  let device: Device | undefined;
-  const oracle = new CpuDevice({ kernels: 'typescript' });
-  beforeAll(async () => {
-    device = await createDevice('webgpu', options);
-  });
-  afterAll(() => {
-    expect(device?.memory().blocks, 'blocks left on the device').toBe(0);
-    device?.destroy();
-    oracle.destroy();
-  });
-  return {
-    get device() {
-      if (!device) throw new Error('the device is opened before the tests of its suite run');
-      return device;
-    },
-    oracle,
-  };
-}
 
 describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
   const pair = openPair({ tiles });
@@ -112,7 +87,7 @@ async function multiply(device: Device, { batch, sharedB, transposed, rows, dept
   return await applySingle(matmulDefinition, [a, b], { shader: 'tiling' }).data();
 }
 
-async function expectProduct({ device, oracle }: Pair, c: Product): Promise<void> {
+async function expectProduct({ device, oracle }: DevicePair, c: Product): Promise<void> {
   const [actual, expected] = [await multiply(device, c), await multiply(oracle, c)];
   expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
 }
