@@ -63,12 +63,15 @@ export async function tryTilings(call: Call, devices: ReadonlyMap<Tiling, Device
   }
 }
 
-/** A device of the preferred adapter for each tiling that it can run. */
+/**
+ * A device of the preferred adapter for each tiling that it can run. Weights are in f32 whatever FMGCAM_STORAGE says: rounded
+ * ones are further from the TypeScript kernels than what is rejected.
+ */
 export async function openTilings(): Promise<Map<Tiling, WebGpuDevice>> {
   const open = async (tiles: Tiling) => {
     const search = await findAdapter();
     if (!search.found) throw new DeviceError(`there is nothing to tune: ${search.reason}`);
-    return openAdapter(search, { tiles, tuning: null });
+    return openAdapter(search, { tiles, storage: 'f32', tuning: null });
   };
   const devices = new Map<Tiling, WebGpuDevice>();
   const first = await open('register');

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import * as built from 'fm-g-cam';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
@@ -13,14 +14,16 @@ import {
 } from '../../../src/kernels/index.ts';
 import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
+import { openTilings } from '../../../src/kernels/tuning/tune.ts';
 import { findAdapter } from '../../../src/kernels/webgpu/adapter.ts';
 import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
+import { loadModel } from '../../../src/nn/model.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
 import { convolutions, convolve, expectConvolution, weightGradient, winograd } from '../../support/convolutions.ts';
 import { type DevicePair, openPair } from '../../support/device-pair.ts';
 import { missing } from '../../support/devices.ts';
-import { expectSums, magnitudes, wave } from '../../support/numbers.ts';
+import { expectSums, magnitudes, relativeError, wave } from '../../support/numbers.ts';
 import { expectResults } from '../../support/smoke-check.ts';
 import { runCases } from '../../support/smoke-kernels.ts';
 
@@ -178,6 +181,46 @@ describe.skipIf(missing)('weights in half precision', () => {
       expect(await linear(rows, matrix).item()).toBe(sum);
     }
     device.destroy();
+  });
+
+  it.each<DeviceOptions>([{}, { algorithm: 'direct' }, { software: false }])(
+    'change the logits of a network by less than a thousandth: %o',
+    async (options) => {
+      const device = await openHalves(options);
+      if (!device) return;
+      const oracle = new CpuDevice({ kernels: 'typescript' });
+      const model = loadModel(
+        'resnet-scenes',
+        readFileSync(new URL('../../../models/resnet-scenes.safetensors', import.meta.url)),
+      );
+      const logits = async (on: Device) => {
+        using scope = new Scope();
+        const shape = [1, 3, 96, 96];
+        using y = model.forward(tensor(on, wave(shape, 0), shape, { scope }));
+        return await y.data();
+      };
+      const error = relativeError(await logits(device), await logits(oracle));
+      expect(error).toBeLessThan(1e-3);
+      expect(error, 'the weights are rounded').toBeGreaterThan(1e-5);
+      model.release(device);
+      expect(device.memory().blocks, 'blocks left on the device').toBe(0);
+      device.destroy();
+      oracle.destroy();
+    },
+  );
+
+  it('are not those that tuning tries tilings on, which would reject them all', async () => {
+    const device = await openHalves({});
+    if (!device) return;
+    device.destroy();
+    vi.stubEnv('FMGCAM_STORAGE', 'f16');
+    try {
+      const devices = [...(await openTilings()).values()];
+      expect(devices.map(({ target }) => target.storage)).toEqual(devices.map(() => 'f32'));
+      for (const device of devices) device.destroy();
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
 
