@@ -171,12 +171,13 @@ function operandAt({ shape, strides, offset, dtype }: TensorSpec, storage: Stora
 function arrange(input: Tensor, order: AxisOrder | undefined, temporaries: Storage[]): Operand {
   if (!order || isDense(input, order)) return operandOf(input);
   const { storage } = input;
-  const { spec, key } = arrangementOf(input, order);
   if (!storage.constant) {
+    const spec = arrangedSpec(input, order);
     const copy = copyTo(input, spec);
     temporaries.push(copy);
     return operandAt(spec, copy);
   }
+  const { spec, key } = arrangementOf(input, order);
   const copy = storage.copyAs(key, 4 * sizeOf(spec.shape), (copy) =>
     deviceOf(storage).run(copyKernel, [operandOf(input)], [operandAt(spec, copy)], undefined),
   );
@@ -190,15 +191,18 @@ interface Arrangement {
   readonly key: string;
 }
 
-/** The last one of each tensor: a weight is arranged alike in every pass. */
+function arrangedSpec({ shape, dtype }: TensorSpec, order: AxisOrder): TensorSpec {
+  return { ...denseLayout(shape, order), dtype };
+}
+
+/** The last one of each constant: a weight is arranged alike in every pass. */
 const arrangements = new WeakMap<Tensor, Arrangement>();
 
 function arrangementOf(input: Tensor, order: AxisOrder): Arrangement {
   const known = arrangements.get(input);
   if (known?.order === order) return known;
-  const { shape, strides, offset, dtype } = input;
-  const spec = { ...denseLayout(shape, order), dtype };
-  const arrangement = { order, spec, key: JSON.stringify([shape, strides, offset, order]) };
+  const { shape, strides, offset } = input;
+  const arrangement = { order, spec: arrangedSpec(input, order), key: JSON.stringify([shape, strides, offset, order]) };
   arrangements.set(input, arrangement);
   return arrangement;
 }

@@ -12,6 +12,7 @@ import {
   tilesOf,
   weightGradientTilesOf,
 } from '../../../src/kernels/webgpu/tiles.ts';
+import { gpu, lavapipe } from '../../support/adapter-facts.ts';
 
 const subgroups = fc
   .tuple(fc.constantFrom(4, 8, 16, 32, 64), fc.constantFrom(1, 2, 4))
@@ -30,14 +31,6 @@ const sizes = fc.record({
   depth: fc.integer({ min: 1, max: 1e5 }),
   weightGradient: fc.boolean(),
 });
-
-const gpu: DeviceFacts = {
-  software: false,
-  subgroups: { min: 32, max: 32 },
-  workgroupThreads: 256,
-  workgroupBytes: 16384,
-};
-const lavapipe: DeviceFacts = { ...gpu, software: true, subgroups: { min: 8, max: 8 } };
 
 describe('the tiling of a matrix product', () => {
   it('is always one that the adapter can run', () => {

@@ -2,14 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { conv2dWeightGradientDefinition } from '../../../src/kernels/conv2d/index.ts';
 import { type ShaderTarget, TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
 import { denseLayout, type TensorSpec } from '../../../src/tensor/layout.ts';
-
-const gpu: ShaderTarget = {
-  software: false,
-  subgroups: { min: 32, max: 32 },
-  workgroupThreads: 256,
-  workgroupBytes: 16384,
-};
-const lavapipe: ShaderTarget = { ...gpu, software: true, subgroups: { min: 8, max: 8 } };
+import { gpu, lavapipe } from '../../support/adapter-facts.ts';
 
 const spec = (shape: number[]): TensorSpec => ({ ...denseLayout(shape), dtype: 'float32' });
 const kernel = [3, 3] as const;
