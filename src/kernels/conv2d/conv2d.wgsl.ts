@@ -25,7 +25,7 @@ export const lines = (count: number, line: (i: number) => string) => upTo(count)
  * fastest), the channel tiles of a group, and groups. How the threads of a tile share what they have in common:
  *
  *   register   not at all: each loads every weight that it needs.
- *   subgroup   the first `lanes` threads of a subgroup load different weights and broadcast them.
+ *   subgroup   the first `lanes` threads of a subgroup load different weights and broadcast them, or quads exchange theirs.
  *   workgroup  `depth` vectors of each channel and pixel of the tile lie in workgroup memory at a time.
  *
  * The depth may be split: then the sums of each part go to a copy of y of their own (see `splitSumsWgsl`).
@@ -76,7 +76,7 @@ export function tilesOfWorkgroup({ down, across }: Tiles): number {
  * faster than the pixel tiles, so that neighbours read and write what lies side by side.
  */
 export function productWgsl(tiles: Tiles, vectors: Vectors, { declarations, sum, pixel }: ProductCode): string {
-  const { sharing, channels, pixels, down, across } = tiles;
+  const { sharing, pixels, channels, down, across } = tiles;
   const alone = tilesOfWorkgroup(tiles) > 1;
   const [pixelTile, channelTile] = alone
     ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
@@ -103,23 +103,26 @@ ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
   let first_channel = channel_tile % u.channel_tiles * ${down * channels}u;
   let first_pixel = ${pixelTile} * ${across * pixels}u;
   let c = first_channel + thread / ${across}u * ${channels}u;
+${hasQuads(tiles) ? '  let quad = lane % 4u;' : ''}
 ${eachSum(tiles, (sum) => `  var ${sum} = vec4f();`)}
 ${sum}
 ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
-  // Their number is a uniform: a driver that knew it would unroll the loop, and compile for ten times as long.
-  for (var i = 0u; i < u.sums; i++) {
-    let channel = c + i / ${pixels}u * 4u;
-    let j = i % ${pixels}u;
+  // Their numbers are uniforms: a driver that knew them would unroll the loops, and compile for ten times as long.
+  for (var j = 0u; j < u.thread_pixels; j++) {
     let pixel = ${pixel};
-    if (channel < u.columns && has_pixel(pixel)) {
-      let to = split * u.y_split + y_at(group, pixel) + channel;
-      store(sums[i], to, group * u.columns + channel, u.columns - channel);
+    if (!has_pixel(pixel)) { continue; }
+    let to = split * u.y_split + y_at(group, pixel);
+    for (var i = 0u; i < u.thread_vectors; i++) {
+      let channel = c + 4u * ${hasQuads(tiles) ? '(i ^ quad)' : 'i'};
+      if (channel < u.columns) {
+        store(sums[i * ${pixels}u + j], to + channel, group * u.columns + channel, u.columns - channel);
+      }
     }
   }
 }`;
 }
 
-/** A line for each sum: `sum<i>_<j>` is that of channels 4i to 4i + 3 of pixel j. */
+/** A line for each sum: `sum<i>_<j>` is that of channels 4i to 4i + 3 of pixel j; with quads, i stands for `i ^ quad`. */
 export function eachSum({ channels, pixels }: Tiles, line: (sum: string, index: number) => string): string {
   return lines((channels / 4) * pixels, (i) => line(`sum${Math.floor(i / pixels)}_${i % pixels}`, i));
 }
@@ -219,7 +222,7 @@ ${
 
 function sumFromBuffers(tiles: Tiles, vectors: boolean): string {
   const { channels, pixels, across } = tiles;
-  const weights = commonLoads(tiles, channels, (i) => `load_w(w_at${i}, r)`);
+  const weights = commonLoads(tiles, 4, (n) => `load_w(w_at${n}, r)`);
   return `${lines(pixels, (j) => `  let window${j} = window_of(p + ${j * across}u);`)}
 ${lines(
   weights.count,
@@ -241,8 +244,8 @@ ${lines(
 ${lines(pixels, (j) => `        let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
 ${lines(
   channels / 4,
-  (i) => `${weights.load(4 * i)}
-        let w${i} = mat4x4f(${upTo(4).map((q) => weights.value(4 * i + q))});
+  (i) => `${weights.load(i)}
+        let w${i} = mat4x4f(${upTo(4).map((q) => weights.value(i, q))});
 ${addProducts(i, pixels)}`,
 )}
       }
@@ -250,30 +253,59 @@ ${addProducts(i, pixels)}`,
   }`;
 }
 
-/** How a thread comes by vectors that all threads of its subgroup need. */
+/** How a thread comes by what all threads of its subgroup need: for each four of its channels, so many vectors. */
 interface CommonLoads {
   /** Number of vectors that it loads itself. */
   readonly count: number;
-  /** Which of them all is the i-th of those. */
-  readonly number: (i: number) => string;
-  /** Code in front of the first use of vector i. */
+  /** Which of them all is the n-th of those. */
+  readonly number: (n: number) => string;
+  /** Code in front of the first use of those of channels 4i to 4i + 3. */
   readonly load: (i: number) => string;
-  /** Vector i. */
-  readonly value: (i: number) => string;
+  /** The q-th vector of channels 4i to 4i + 3. */
+  readonly value: (i: number, q: number) => string;
 }
+
+/** Whether the threads of a subgroup share by swapping with those of their quad. */
+export function hasQuads({ sharing, lanes }: Tiles): boolean {
+  return sharing === 'subgroup' && lanes === QUAD;
+}
+
+const QUAD = 4;
+
+/** What a thread has from thread `quad ^ i` of its quad. */
+const fromQuad = (i: number, value: string) =>
+  i === 0 ? value : `quadSwap${i === 1 ? 'X' : i === 2 ? 'Y' : 'Diagonal'}(${value})`;
 
 /**
  * Each thread loads all of them, or the first `lanes` threads of a subgroup load different ones and broadcast them. A thread
  * with a higher number loads the same as one before it, and nobody asks it.
- * @param load what a thread loads as its i-th vector
+ *
+ * Where four threads share, thread `quad` loads those of channels 4 quad to 4 quad + 3, and has in place of those of 4i what
+ * thread `i ^ quad` loaded: a swap is one instruction of a CPU, where a broadcast is about ten.
+ * @param each vectors for each four channels
+ * @param load what a thread loads as its n-th vector
  */
-export function commonLoads({ sharing, lanes }: Tiles, vectors: number, load: (i: number) => string): CommonLoads {
-  if (sharing !== 'subgroup') return { count: vectors, number: (i) => `${i}u`, load: () => '', value: load };
+export function commonLoads(tiles: Tiles, each: number, load: (n: number) => string): CommonLoads {
+  const { sharing, channels, lanes } = tiles;
+  const vectors = (channels / 4) * each;
+  const mine = (n: number) => `        let mine${n} = ${load(n)};`;
+  if (sharing !== 'subgroup') {
+    return { count: vectors, number: (n) => `${n}u`, load: () => '', value: (i, q) => load(i * each + q) };
+  }
+  if (hasQuads(tiles)) {
+    const first = (i: number) => Math.floor(i / QUAD) * each;
+    return {
+      count: vectors / QUAD,
+      number: (n) => `${Math.floor(n / each) * QUAD * each + (n % each)}u + ${each}u * quad`,
+      load: (i) => (i % QUAD === 0 ? lines(each, (q) => mine(first(i) + q)) : ''),
+      value: (i, q) => fromQuad(i % QUAD, `mine${first(i) + q}`),
+    };
+  }
   return {
     count: vectors / lanes,
-    number: (i) => `${i * lanes}u + lane % ${lanes}u`,
-    load: (i) => (i % lanes === 0 ? `        let mine${i / lanes} = ${load(i / lanes)};` : ''),
-    value: (i) => `subgroupBroadcast(mine${Math.floor(i / lanes)}, ${i % lanes}u)`,
+    number: (n) => `${n * lanes}u + lane % ${lanes}u`,
+    load: (i) => lines(each, (q) => ((i * each + q) % lanes === 0 ? mine((i * each + q) / lanes) : '')),
+    value: (i, q) => `subgroupBroadcast(mine${Math.floor((i * each + q) / lanes)}, ${(i * each + q) % lanes}u)`,
   };
 }
 

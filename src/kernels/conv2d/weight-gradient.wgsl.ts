@@ -13,7 +13,7 @@ import { commonLoads, lines, loadWgsl, productWgsl, stepOf, upTo, type Vectors }
  * that of `productWgsl`, with a group for each score and each group of channels. How threads of a tile share what they have in common:
  *
  *   register   not at all: each loads all that it needs.
- *   subgroup   the first `lanes` threads of a subgroup load different vectors of the cotangent and broadcast them.
+ *   subgroup   the first `lanes` threads of a subgroup load different vectors of the cotangent and broadcast them, or quads exchange theirs.
  *   workgroup  the rows and channels of 4 `depth` pixels lie in workgroup memory at a time.
  *
  * The pixels may be split: the sums of each part, so many lines of the target, or pixels in workgroup memory, go to a copy of dw of their own.
@@ -89,7 +89,7 @@ function addProducts({ channels, pixels }: Tiles): string {
 /** Lines and positions in them from which no thread of the tile reads inside of the source are left out. */
 function sumFromBuffers(tiles: Tiles): string {
   const { channels, pixels, across } = tiles;
-  const cotangents = commonLoads(tiles, channels / 4, (i) => `load_cotangent(cotangent_at, channel${i})`);
+  const cotangents = commonLoads(tiles, 1, (n) => `load_cotangent(cotangent_at, channel${n})`);
   return `${lines(pixels / 4, (j) => `  let rows${j} = rows_of(vector + ${j * across}u);`)}
 ${lines(cotangents.count, (i) => `  let channel${i} = channels_of(c + 4u * (${cotangents.number(i)}));`)}
   let first_rows = rows_of(first_pixel / 4u);
@@ -116,7 +116,7 @@ ${lines(
       let inside${j} = from${j} != OUTSIDE;
       let x${j} = select(vec4f(), load_source(select(0u, from${j}, inside${j}), rows${j}.r), inside${j});`,
 )}
-${lines(channels / 4, (i) => `${cotangents.load(i)}\n      let d${i} = ${cotangents.value(i)};`)}
+${lines(channels / 4, (i) => `${cotangents.load(i)}\n      let d${i} = ${cotangents.value(i, 0)};`)}
 ${addProducts(tiles)}
     }
   }`;

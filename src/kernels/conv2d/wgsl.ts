@@ -189,7 +189,8 @@ function tilesUniforms(tiles: Tiles, size: ProductSize): Uniform[] {
     ['tiles', 'u32', counts.tiles],
     ['pixel_tiles', 'u32', counts.pixelTiles],
     ['channel_tiles', 'u32', counts.channelTiles],
-    ['sums', 'u32', (tiles.channels / 4) * tiles.pixels],
+    ['thread_pixels', 'u32', tiles.pixels],
+    ['thread_vectors', 'u32', tiles.channels / 4],
     ['columns', 'u32', size.channels],
   ];
 }

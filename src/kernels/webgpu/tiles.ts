@@ -95,6 +95,10 @@ export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): T
       return { sharing: 'register', channels: 8, pixels: 4, across, ...unshared };
     case 'subgroup': {
       const { min, max } = subgroups ?? { min: 1, max: 1 };
+      // On a CPU with vectors of four, loads are most of the work, and large tiles have fewer: 7 pixels fill images of 7 x 7, 14 x 14 ...
+      if (software && max === 4) {
+        return { sharing: 'subgroup', channels: 32, pixels: 7, ...unshared, across: max, lanes: max };
+      }
       const channels = 16;
       // Every subgroup is full, and none too small for the lanes that others read.
       const lanes = Math.min(channels, min);
