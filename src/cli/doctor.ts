@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
+import { chooseAlgorithm } from '../kernels/conv2d/algorithm.ts';
 import type { GatherShape } from '../kernels/conv2d/geometry.ts';
-import { chooseAlgorithm, MATRICES, winogradTiles } from '../kernels/conv2d/winograd.wgsl.ts';
+import { MATRICES, winogradTiles } from '../kernels/conv2d/winograd.wgsl.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
 import type { TuningTable } from '../kernels/tuning/table.ts';

@@ -81,6 +81,7 @@ export function productWgsl(tiles: Tiles, vectors: Vectors, { declarations, sum,
   const [pixelTile, channelTile] = alone
     ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
     : ['tile % u.pixel_tiles', 'tile / u.pixel_tiles'];
+  const channel = (i: string) => `c + 4u * ${hasQuads(tiles) ? `(${i} ^ quad)` : i}`;
   return `${ADDRESSES}
 ${storeWgsl(vectors.columns)}
 ${declarations}
@@ -104,7 +105,8 @@ ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
   let first_pixel = ${pixelTile} * ${across * pixels}u;
   let c = first_channel + thread / ${across}u * ${channels}u;
 ${hasQuads(tiles) ? '  let quad = lane % 4u;' : ''}
-${eachSum(tiles, (sum) => `  var ${sum} = vec4f();`)}
+${lines(channels / 4, (i) => `  let bias${i} = bias_of(group * u.columns + ${channel(`${i}u`)});`)}
+${eachSum(tiles, (sum, index) => `  var ${sum} = bias${Math.floor(index / pixels)};`)}
 ${sum}
 ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
   // Their numbers are uniforms: a driver that knew them would unroll the loops, and compile for ten times as long.
@@ -113,10 +115,8 @@ ${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
     if (!has_pixel(pixel)) { continue; }
     let to = split * u.y_split + y_at(group, pixel);
     for (var i = 0u; i < u.thread_vectors; i++) {
-      let channel = c + 4u * ${hasQuads(tiles) ? '(i ^ quad)' : 'i'};
-      if (channel < u.columns) {
-        store(sums[i * ${pixels}u + j], to + channel, group * u.columns + channel, u.columns - channel);
-      }
+      let channel = ${channel('i')};
+      if (channel < u.columns) { store(sums[i * ${pixels}u + j], to + channel, u.columns - channel); }
     }
   }
 }`;
@@ -132,8 +132,8 @@ function addProducts(i: number, pixels: number): string {
   return lines(pixels, (j) => `sum${i}_${j} += s${j} * w${i};`);
 }
 
-/** Positions along an axis and their taps are those of a `Phase`. */
-const ADDRESSES = `
+/** `window_of`: what a pixel of the result is computed from. Positions along an axis and their taps are those of a `Phase`. */
+export const WINDOWS = `
 struct Window {
   image: u32,
   // Where its first tap reads, which may be outside of the source.
@@ -149,7 +149,9 @@ fn window_of(pixel: u32) -> Window {
     i32(within / u.count_w * u.stride_h) + u.offset_h,
     i32(within % u.count_w * u.stride_w) + u.offset_w,
   );
-}
+}`;
+
+const ADDRESSES = `${WINDOWS}
 
 const OUTSIDE = 0xffffffffu;
 
@@ -197,26 +199,32 @@ ${
 }
 
 /**
- * `store`: up to four sums, of a channel and those that follow it, at an address; all of a vector or those before `left`. It
- * needs the buffers bias, residual and y, and the uniforms has_bias, has_residual and relu.
+ * `bias_of`: that of a channel and the three behind it; and `store`: up to four sums, of a channel and those that follow it, at an
+ * address; all of a vector or the first `left`. They need the buffers bias, residual and y, and the uniforms has_bias, has_residual
+ * and relu.
  */
 export function storeWgsl(vectors: boolean): string {
   const [type, bool] = vectors ? ['vec4f', 'vec4<bool>'] : ['f32', 'bool'];
   return `
-fn finish(sum: ${type}, to: u32, at: u32) {
+fn bias_of(channel: u32) -> vec4f {
+  if (u.has_bias == 0u) { return vec4f(); }
+${
+  vectors
+    ? '  return bias[channel / 4u];'
+    : `  let each = min(channel + vec4u(0u, 1u, 2u, 3u), vec4u(arrayLength(&bias) - 1u));
+  return vec4f(bias[each.x], bias[each.y], bias[each.z], bias[each.w]);`
+}
+}
+
+fn finish(sum: ${type}, to: u32) {
   var value = sum;
-  if (u.has_bias == 1u) { value += bias[at]; }
   if (u.has_residual == 1u) { value += residual[to]; }
   // Not max(): a NaN has to come through.
   y[to] = select(value, ${type}(), (value < ${type}()) & ${bool}(u.relu == 1u));
 }
 
-fn store(sum: vec4f, to: u32, channel: u32, left: u32) {
-${
-  vectors
-    ? '  finish(sum, to / 4u, channel / 4u);'
-    : '  for (var i = 0u; i < min(left, 4u); i++) { finish(sum[i], to + i, channel + i); }'
-}
+fn store(sum: vec4f, to: u32, left: u32) {
+${vectors ? '  finish(sum, to / 4u);' : '  for (var i = 0u; i < min(left, 4u); i++) { finish(sum[i], to + i); }'}
 }`;
 }
 
@@ -370,14 +378,14 @@ ${addProducts(i, pixels)}`,
 
 /** Adds up the sums of all parts, four channels or one for each thread, with what follows the sums. */
 export function splitSumsWgsl(vectors: boolean): string {
-  const [width, type] = vectors ? [4, 'vec4f'] : [1, 'f32'];
+  const width = vectors ? 4 : 1;
   return `${storeWgsl(vectors)}
 ${linearMain(
   'u.count',
-  `  var sum = ${type}();
+  `  let to = index * ${width}u;
+  var sum = bias_of(to % u.channels)${vectors ? '' : '.x'};
   for (var split = 0u; split < u.splits; split++) { sum += part[split * u.count + index]; }
-  let to = index * ${width}u;
-  store(vec4f(sum), to, to % u.channels, ${width}u);`,
+  store(vec4f(sum), to, ${width}u);`,
 )}`;
 }
 
@@ -400,7 +408,8 @@ ${linearMain(
   `  let blocks = u.channels / ${width}u;
   let block = index % blocks;
   let p = index / blocks * ${DEPTHWISE_PIXELS}u;
-${lines(DEPTHWISE_PIXELS, (j) => `  let window${j} = window_of(p + ${j}u);\n  var sum${j} = ${type}();`)}
+  let first = bias_of(block * ${width}u)${vectors ? '' : '.x'};
+${lines(DEPTHWISE_PIXELS, (j) => `  let window${j} = window_of(p + ${j}u);\n  var sum${j} = first;`)}
   for (var ty = 0u; ty < u.taps_h; ty++) {
     for (var tx = 0u; tx < u.taps_w; tx++) {
       let weight = ${type}(w[tap_at(ty, tx) + block]);
@@ -415,7 +424,7 @@ ${lines(
 ${lines(
   DEPTHWISE_PIXELS,
   (j) =>
-    `  if (p + ${j}u < u.pixels) { store(vec4f(sum${j}), target_at(p + ${j}u) * u.channels + block * ${width}u, block * ${width}u, ${width}u); }`,
+    `  if (p + ${j}u < u.pixels) { store(vec4f(sum${j}), target_at(p + ${j}u) * u.channels + block * ${width}u, ${width}u); }`,
 )}`,
 )}`;
 }

@@ -3,8 +3,8 @@ import type { TensorSpec } from '../../tensor/layout.ts';
 import { at, formatShape, type Shape } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
 
-/** Sums of products, or minimal filtering (see winograd.ts) where it can be had. */
-export const ALGORITHMS = ['direct', 'winograd'] as const;
+/** Sums of products, or where it can be had minimal filtering (see winograd.ts), or on WebGPU products of patches (see patches.wgsl.ts). */
+export const ALGORITHMS = ['direct', 'winograd', 'patches'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** How the window of a convolution moves over its input. */

@@ -21,19 +21,14 @@ import {
   tilesOf,
   weightGradientTilesOf,
 } from '../webgpu/tiles.ts';
+import { chooseAlgorithm } from './algorithm.ts';
 import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl, tilesOfWorkgroup } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
 import type { Algorithm, ConvGeometry, GatherShape, WeightGradientShape } from './geometry.ts';
+import { patchesProgram, patchSize, patchWeightsProgram } from './patches.wgsl.ts';
 import { type Phase, phases } from './phases.ts';
 import { weightGradientWgsl } from './weight-gradient.wgsl.ts';
-import {
-  chooseAlgorithm,
-  inputProgram,
-  MATRICES,
-  outputProgram,
-  weightsProgram,
-  winogradTiles,
-} from './winograd.wgsl.ts';
+import { inputProgram, MATRICES, outputProgram, weightsProgram, winogradTiles } from './winograd.wgsl.ts';
 
 /** What follows the sums: inputs of the op behind the source and the weight. */
 interface Epilogue {
@@ -57,7 +52,9 @@ export function gatherConvolutionWgsl(
   algorithm?: Algorithm,
 ): WgslProgram[] {
   const asked = algorithm ? { ...target, algorithm } : target;
-  if (chooseAlgorithm(asked, conv).algorithm === 'winograd') return winogradPrograms(conv, epilogue, target);
+  const chosen = chooseAlgorithm(asked, conv).algorithm;
+  if (chosen === 'winograd') return winogradPrograms(conv, epilogue, target);
+  if (chosen === 'patches') return patchesPrograms(conv, epilogue, target);
   const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
   const halves = isHalved(weight, target);
   const operands = halves ? { halves, w: halved(1, sizeOf(weight.shape)) } : {};
@@ -281,10 +278,13 @@ function epilogueUniforms({ bias, residual, relu }: Epilogue): Uniform[] {
 }
 
 function commonUniforms(conv: GatherShape, pair: PhasePair, epilogue: Epilogue): Uniform[] {
+  return [['kernel_w', 'u32', conv.kernel[1]], ...epilogueUniforms(epilogue), ...windowUniforms(conv, pair)];
+}
+
+/** Where pixels are, and what they are computed from. */
+function windowUniforms(conv: GatherShape, pair: PhasePair): Uniform[] {
   return [
     ['pixels', 'u32', countPixels(conv, pair)],
-    ['kernel_w', 'u32', conv.kernel[1]],
-    ...epilogueUniforms(epilogue),
     ...axisUniforms('h', pair.down, conv.source[0], conv.target[0]),
     ...axisUniforms('w', pair.across, conv.source[1], conv.target[1]),
   ];
@@ -318,7 +318,8 @@ function axisUniforms(
 export function matricesPrograms(
   { pixels, ...sizes }: Pick<GatherShape, 'groups' | 'rows' | 'columns'> & { readonly pixels: number },
   target: ShaderTarget,
-  operands: Operands & { readonly groupsApart?: boolean },
+  operands: Partial<Operands> & { readonly groupsApart?: boolean },
+  epilogue: Epilogue = NOTHING,
 ): WgslProgram[] {
   const row: Pair = [1, pixels];
   const once: Pair = [1, 1];
@@ -327,7 +328,23 @@ export function matricesPrograms(
     ...{ stride: once, padding: [0, 0], dilation: once },
   };
   const pair = { down: at(phases(conv, 0), 0), across: at(phases(conv, 1), 0) };
-  return productPrograms(conv, pair, NOTHING, target, operands);
+  return productPrograms(conv, pair, epilogue, target, operands);
+}
+
+/** See patches.wgsl.ts. */
+function patchesPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTarget): WgslProgram[] {
+  const { batch, columns } = conv;
+  const rows = patchSize(conv);
+  const pixels = batch * conv.target[0] * conv.target[1];
+  const pair = { down: at(phases(conv, 0), 0), across: at(phases(conv, 1), 0) };
+  const patches = (written: boolean): ProgramOperand => ({
+    scratch: { name: 'patches', bytes: FLOAT * pixels * rows, written },
+  });
+  const w = { packed: { input: 1, bytes: FLOAT * columns * rows, program: patchWeightsProgram(conv) } };
+  return [
+    patchesProgram(conv, windowUniforms(conv, pair), patches(true)),
+    ...matricesPrograms({ groups: 1, pixels, rows, columns }, target, { source: patches(false), w }, epilogue),
+  ];
 }
 
 /** See winograd.wgsl.ts. */

@@ -1,10 +1,8 @@
 import { at } from '../../tensor/shape.ts';
 import { linearGrid, linearMain, type ProgramOperand, type Uniform, type WgslProgram } from '../webgpu/program.ts';
-import type { ShaderTarget } from '../webgpu/tiles.ts';
 import { storeWgsl, upTo } from './conv2d.wgsl.ts';
-import type { Algorithm, GatherShape } from './geometry.ts';
+import type { GatherShape } from './geometry.ts';
 import { phases } from './phases.ts';
-import { isWinograd } from './winograd.ts';
 
 /*
  * 3x3 convolutions by minimal filtering, F(4x4, 3x3): each 4 x 4 pixels of the result need 36 products for each pair of
@@ -63,27 +61,6 @@ ${grid(rows, rows, (i, j) => `  let y${i}_${j} = ${combine(M[j] ?? [], (k) => `t
 /** Tiles of the result over all images. */
 export function winogradTiles({ batch, target }: GatherShape): number {
   return batch * Math.ceil(target[0] / TILE) * Math.ceil(target[1] / TILE);
-}
-
-/** Fewer tiles would leave most threads of the products without pixels; with fewer channels the products are the smaller part. */
-const FEW_TILES = 32;
-const FEW_CHANNELS = 64;
-
-/**
- * Minimal filtering where it is asked for, and where it was measured to be faster: on lavapipe and SwiftShader it takes 0.4 to
- * 0.8 of the time above these limits. No hardware GPU was measured.
- */
-export function chooseAlgorithm(
-  { software, algorithm }: ShaderTarget,
-  conv: GatherShape,
-): { readonly algorithm: Algorithm; readonly reason: string } {
-  if (!isWinograd(conv)) return { algorithm: 'direct', reason: 'it is no 3x3 of stride 1 with channels in fours' };
-  if (algorithm) return { algorithm, reason: 'asked for' };
-  if (!software) return { algorithm: 'direct', reason: 'a hardware GPU, where winograd was not measured' };
-  const tiles = winogradTiles(conv);
-  const wins = tiles >= FEW_TILES && Math.min(conv.rows, conv.columns) >= FEW_CHANNELS;
-  const reason = `a software driver: ${tiles} tiles of 4 x 4 pixels, where ${FEW_TILES} and ${FEW_CHANNELS} channels are enough`;
-  return { algorithm: wins ? 'winograd' : 'direct', reason };
 }
 
 /**
@@ -210,14 +187,15 @@ ${linearMain(
   let start = tile * ${MATRICES}u * u.blocks + block;
 ${grid(WINDOW, WINDOW, (i, j) => `  let x${i}_${j} = m[start + ${WINDOW * i + j}u * u.blocks];`)}
 ${sandwich(AT)}
-${grid(TILE, TILE, (i, j) => `  pixels[${TILE * i + j}] = y${i}_${j};`)}
+  let first = bias_of(4u * block);
+${grid(TILE, TILE, (i, j) => `  pixels[${TILE * i + j}] = first + y${i}_${j};`)}
   // Their number is a uniform, see \`convolutionWgsl\`.
   for (var i = 0u; i < u.pixels; i++) {
     let y = place.y + i / ${TILE}u;
     let x = place.x + i % ${TILE}u;
     if ((y < u.target_h) & (x < u.target_w)) {
       let pixel = (place.image * u.target_h + y) * u.target_w + x;
-      store(pixels[i], 4u * (pixel * u.blocks + block), 4u * block, 4u);
+      store(pixels[i], 4u * (pixel * u.blocks + block), 4u);
     }
   }`,
 )}`,
