@@ -238,25 +238,25 @@ ${lines(
 )}
   let first_row = split * u.split_depth;
   let last_row = min(first_row + u.split_depth, u.depth);
-  for (var ty = 0u; ty < u.taps_h; ty++) {
-    for (var tx = 0u; tx < u.taps_w; tx++) {
-      let tap = tap_at(ty, tx);
-${lines(weights.count, (i) => `      let w_at${i} = w_from${i} + tap;`)}
+  for (var tap = 0u; tap < u.taps_h * u.taps_w; tap++) {
+    let ty = tap / u.taps_w;
+    let tx = tap % u.taps_w;
+    let w_tap = tap_at(ty, tx);
+${lines(weights.count, (i) => `    let w_at${i} = w_from${i} + w_tap;`)}
 ${lines(
   pixels,
-  (j) => `      let from${j} = source_at(window${j}, ty, tx, group);
-      let inside${j} = from${j} != OUTSIDE;
-      let at${j} = select(0u, from${j}, inside${j});`,
+  (j) => `    let from${j} = source_at(window${j}, ty, tx, group);
+    let inside${j} = from${j} != OUTSIDE;
+    let at${j} = select(0u, from${j}, inside${j});`,
 )}
-      for (var r = first_row; r < last_row; r += ${stepOf(vectors)}) {
-${lines(pixels, (j) => `        let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
+    for (var r = first_row; r < last_row; r += ${stepOf(vectors)}) {
+${lines(pixels, (j) => `      let s${j} = select(vec4f(), load_source(at${j}, r), inside${j});`)}
 ${lines(
   channels / 4,
   (i) => `${weights.load(i)}
-        let w${i} = mat4x4f(${upTo(4).map((q) => weights.value(i, q))});
+      let w${i} = mat4x4f(${upTo(4).map((q) => weights.value(i, q))});
 ${addProducts(i, pixels)}`,
 )}
-      }
     }
   }`;
 }

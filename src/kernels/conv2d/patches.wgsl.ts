@@ -1,5 +1,5 @@
 import { linearGrid, linearMain, type ProgramOperand, type Uniform, type WgslProgram } from '../webgpu/program.ts';
-import { WINDOWS } from './conv2d.wgsl.ts';
+import { lines, WINDOWS } from './conv2d.wgsl.ts';
 import type { GatherShape } from './geometry.ts';
 
 /*
@@ -29,13 +29,13 @@ export function patchSize({ kernel, rows }: GatherShape): number {
  */
 export function patchesProgram(conv: GatherShape, window: readonly Uniform[], to: ProgramOperand): WgslProgram {
   const { batch, target, kernel, rows } = conv;
-  const lines = batch * target[0] * target[1] * kernel[0];
+  const count = batch * target[0] * target[1] * kernel[0];
   return {
-    key: 'conv2d/patches',
+    key: `conv2d/patches/${rows}`,
     code: () => `${WINDOWS}
 
 ${linearMain(
-  'u.lines',
+  'u.count',
   `  let pixel = index / u.taps_h;
   let ty = index % u.taps_h;
   let window = window_of(pixel);
@@ -45,9 +45,12 @@ ${linearMain(
   let line = (window.image * u.source_h + y) * u.source_w * u.rows;
   let size = select(0u, u.source_w * u.rows, y < u.source_h);
   let to = pixel * u.patch_size + ty * u.taps_w * u.rows;
-  for (var i = 0u; i < u.taps_w * u.rows; i++) {
-    let at = u32(first + i32(i));
-    patches[to + i] = select(0.0, source[line + min(at, size)], at < size);
+  for (var i = 0u; i < u.taps_w * u.rows; i += u.rows) {
+${lines(
+  rows,
+  (r) => `    let at${r} = u32(first + i32(i + ${r}u));
+    patches[to + i + ${r}u] = select(0.0, source[line + min(at${r}, size)], at${r} < size);`,
+)}
   }
   // Behind the last line.
   if (ty + 1u == u.taps_h) {
@@ -58,8 +61,8 @@ ${linearMain(
       { name: 'source', type: 'f32', operand: { input: 0 } },
       { name: 'patches', type: 'f32', operand: to },
     ],
-    uniforms: [...window, ['lines', 'u32', lines], ['patch_size', 'u32', patchSize(conv)], ['rows', 'u32', rows]],
-    workgroups: linearGrid(lines),
+    uniforms: [...window, ['count', 'u32', count], ['patch_size', 'u32', patchSize(conv)], ['rows', 'u32', rows]],
+    workgroups: linearGrid(count),
   };
 }
 
