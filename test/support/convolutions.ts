@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { convShape } from '../../src/kernels/conv2d/geometry.ts';
+import { type Algorithm, convShape } from '../../src/kernels/conv2d/geometry.ts';
 import {
   conv2dDefinition,
   conv2dInputGradientDefinition,
@@ -36,7 +36,7 @@ export const convolutions = fc
     ([0, 1] as const).every((axis) => size[axis] + 2 * padding[axis] > dilation[axis] * (kernel[axis] - 1)),
   );
 
-export type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: 'winograd' } : never;
+export type Convolution = typeof convolutions extends fc.Arbitrary<infer T> ? T & { algorithm?: Algorithm } : never;
 
 /** Those that the algorithm of Winograd can do. */
 export const winograd = fc.record({
@@ -55,6 +55,14 @@ export const winograd = fc.record({
   constant: fc.boolean(),
   algorithm: fc.constant<'winograd'>('winograd'),
 });
+
+/** Those whose patches can be multiplied. */
+export const patches = fc
+  .tuple(convolutions, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 70 }))
+  .map(([c, channels, out]) => ({
+    ...{ ...c, groups: 1, channels, out, algorithm: 'patches' as const },
+    dilation: [c.dilation[0], 1] satisfies [number, number],
+  }));
 
 /** A convolution and its gradients; that of the input the second time, with what was packed the first time. */
 export async function convolve(device: Device, c: Convolution, values = wave) {

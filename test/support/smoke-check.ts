@@ -8,7 +8,12 @@ import type { Results } from './smoke-kernels.ts';
 export const TOLERANCE = 1e-4;
 
 /** Every way in which convolutions and products can be asked for. */
-export const CHOICES = [...TILINGS.map((tiles) => ({ tiles })), { algorithm: 'winograd' } as const, { splits: 3 }];
+export const CHOICES = [
+  ...TILINGS.map((tiles) => ({ tiles })),
+  { algorithm: 'winograd' } as const,
+  { algorithm: 'patches' } as const,
+  { splits: 3 },
+];
 
 export function expectResults(actual: Results, expected: Results): void {
   for (const [name, outputs] of Object.entries(actual)) {

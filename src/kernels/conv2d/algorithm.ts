@@ -1,11 +1,11 @@
-import type { ShaderTarget } from '../webgpu/tiles.ts';
+import { isNarrow, type ShaderTarget } from '../webgpu/tiles.ts';
 import type { Algorithm, GatherShape } from './geometry.ts';
 import { hasPatches } from './patches.wgsl.ts';
 import { isWinograd } from './winograd.ts';
 import { winogradTiles } from './winograd.wgsl.ts';
 
-/** Fewer tiles would leave most threads of the products without pixels; with fewer channels the products are the smaller part. */
-const FEW_TILES = 32;
+/** Fewer tiles would leave most threads of the products without pixels, 28 of them or 32; with fewer channels the products are the smaller part. */
+const FEW_TILES = { narrow: 16, wide: 32 };
 const FEW_CHANNELS = 64;
 
 /** Fewer would fill less than half of a tile. */
@@ -32,12 +32,14 @@ function choosePatches({ software, algorithm }: ShaderTarget, { rows, columns }:
   return { algorithm: columns >= FEW_COLUMNS ? 'patches' : 'direct', reason };
 }
 
-/** On lavapipe and SwiftShader minimal filtering takes 0.4 to 0.8 of the time above the limits. No hardware GPU was measured. */
-function chooseWinograd({ software, algorithm }: ShaderTarget, conv: GatherShape): AlgorithmChoice {
+/** On lavapipe and SwiftShader minimal filtering takes 0.5 to 0.8 of the time above the limits. No hardware GPU was measured. */
+function chooseWinograd(target: ShaderTarget, conv: GatherShape): AlgorithmChoice {
+  const { software, algorithm } = target;
   if (algorithm) return { algorithm: algorithm === 'winograd' ? algorithm : 'direct', reason: 'asked for' };
   if (!software) return { algorithm: 'direct', reason: 'a hardware GPU, where winograd was not measured' };
   const tiles = winogradTiles(conv);
-  const wins = tiles >= FEW_TILES && Math.min(conv.rows, conv.columns) >= FEW_CHANNELS;
-  const reason = `a software driver: ${tiles} tiles of 4 x 4 pixels, where ${FEW_TILES} and ${FEW_CHANNELS} channels are enough`;
+  const enough = isNarrow(target) ? FEW_TILES.narrow : FEW_TILES.wide;
+  const wins = tiles >= enough && Math.min(conv.rows, conv.columns) >= FEW_CHANNELS;
+  const reason = `a software driver: ${tiles} tiles of 4 x 4 pixels, where ${enough} and ${FEW_CHANNELS} channels are enough`;
   return { algorithm: wins ? 'winograd' : 'direct', reason };
 }

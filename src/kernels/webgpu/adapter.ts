@@ -102,7 +102,8 @@ export function outrunsTypeScript({ info }: GPUAdapter): boolean {
 
 function requireOneOf<Name extends string>(what: string, names: readonly Name[], given: string): Name {
   const name = names.find((known) => known === given);
-  if (!name) throw new UsageError(`${what} "${given}" is unknown; use ${names.join(' or ')}`);
+  if (!name)
+    throw new UsageError(`${what} "${given}" is unknown; use ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`);
   return name;
 }
 

@@ -85,8 +85,14 @@ const FEW_CHANNELS = 16;
 const SOFTWARE_THREADS = 8;
 const HARDWARE_THREADS = 64;
 
+/** Whether it is a CPU whose vectors have four numbers, as SwiftShader's. */
+export function isNarrow({ software, subgroups }: DeviceFacts): boolean {
+  return software && subgroups?.max === 4;
+}
+
 /** The tiles of a name, as large as the adapter wants them. */
-export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): Tiles {
+export function tilesOf(tiling: Tiling, facts: DeviceFacts): Tiles {
+  const { software, subgroups } = facts;
   const across = software ? SOFTWARE_THREADS : HARDWARE_THREADS;
   const unshared = { down: 1, lanes: 1, depth: 1 };
   const shared = { sharing: 'workgroup', lanes: 1, depth: 4 } as const;
@@ -95,10 +101,9 @@ export function tilesOf(tiling: Tiling, { software, subgroups }: DeviceFacts): T
       return { sharing: 'register', channels: 8, pixels: 4, across, ...unshared };
     case 'subgroup': {
       const { min, max } = subgroups ?? { min: 1, max: 1 };
-      // On a CPU with vectors of four, loads are most of the work, and large tiles have fewer: 7 pixels fill images of 7 x 7, 14 x 14 ...
-      if (software && max === 4) {
+      // Loads are most of the work there, and large tiles have fewer; 7 pixels of 4 threads fill images of 14 x 14, 28 x 28 ...
+      if (isNarrow(facts))
         return { sharing: 'subgroup', channels: 32, pixels: 7, ...unshared, across: max, lanes: max };
-      }
       const channels = 16;
       // Every subgroup is full, and none too small for the lanes that others read.
       const lanes = Math.min(channels, min);

@@ -20,7 +20,15 @@ import { TILINGS } from '../../../src/kernels/webgpu/tiles.ts';
 import { loadModel } from '../../../src/nn/model.ts';
 import { Scope } from '../../../src/tensor/scope.ts';
 import type { Shape } from '../../../src/tensor/shape.ts';
-import { convolutions, convolve, expectConvolution, weightGradient, winograd } from '../../support/convolutions.ts';
+import {
+  type Convolution,
+  convolutions,
+  convolve,
+  expectConvolution,
+  patches,
+  weightGradient,
+  winograd,
+} from '../../support/convolutions.ts';
 import { type DevicePair, openPair } from '../../support/device-pair.ts';
 import { missing } from '../../support/devices.ts';
 import { expectSums, magnitudes, relativeError, wave } from '../../support/numbers.ts';
@@ -128,12 +136,15 @@ describe.skipIf(missing).each<[string, DeviceOptions]>([
   });
 });
 
-describe.skipIf(missing)('convolutions by the algorithm of Winograd', () => {
+describe.skipIf(missing).each([
+  ['the algorithm of Winograd', winograd],
+  ['products of patches', patches],
+] as const)('convolutions by %s', (_, some) => {
   const pair = openPair();
 
   it('agree with the TypeScript kernels', async () => {
     await fc.assert(
-      fc.asyncProperty(winograd, async (c) => {
+      fc.asyncProperty<[Convolution]>(some, async (c) => {
         await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
       }),
       { numRuns: 12 },
@@ -238,7 +249,7 @@ async function openHalves(options: DeviceOptions): Promise<Device | undefined> {
 describe.skipIf(missing)('a WebGPU device', () => {
   it.each([
     ['FMGCAM_TILES', 'tiles "square" are unknown; use register, subgroup, '],
-    ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct or winograd'],
+    ['FMGCAM_ALGORITHM', 'algorithm "square" is unknown; use direct, winograd or patches'],
     ['FMGCAM_SPLITS', 'splits "square": use a whole number from 1 to 64'],
     ['FMGCAM_STORAGE', 'storage "square" is unknown; use f32 or f16'],
     ['FMGCAM_SHAPES', 'shapes "square" is unknown; use any or one'],
