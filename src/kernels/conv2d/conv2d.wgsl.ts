@@ -127,9 +127,18 @@ export function eachSum({ channels, pixels }: Tiles, line: (sum: string, index: 
   return lines((channels / 4) * pixels, (i) => line(`sum${Math.floor(i / pixels)}_${i % pixels}`, i));
 }
 
-/** Adds the products of the matrix `w<i>` to the sums of its channels. */
+/**
+ * Adds the products of the matrix `w<i>` to the sums of its channels: `sum<i>_<j> += s<j> * w<i>`, written out, which SwiftShader
+ * computes in a sixth less time.
+ */
 function addProducts(i: number, pixels: number): string {
-  return lines(pixels, (j) => `sum${i}_${j} += s${j} * w${i};`);
+  const product = (j: number, q: number) =>
+    ['x', 'y', 'z', 'w'].map((k) => `s${j}.${k} * w${i}[${q}].${k}`).join(' + ');
+  return lines(pixels, (j) =>
+    upTo(4)
+      .map((q) => `sum${i}_${j}[${q}] += ${product(j, q)};`)
+      .join('\n'),
+  );
 }
 
 /** `window_of`: what a pixel of the result is computed from. Positions along an axis and their taps are those of a `Phase`. */
