@@ -6,6 +6,8 @@ import { linearMain, WORKGROUP } from '../webgpu/program.ts';
  * a tile lie `column_tiles` apart, so that neighbouring threads read neighbouring columns of b. Rows and columns beyond
  * the edge are computed from the last ones and not stored. Grid: linear over batch, row tiles, column tiles (the fastest).
  *
+ * b may be in half precision.
+ *
  * tile:  one thread for each tile.
  * split: one workgroup for each tile; each thread takes every 64th k, then one thread for each element of the tile adds up
  *        the 64 partial sums. For few rows that are long: a classifier's weight is read along k by many threads at once.
@@ -56,7 +58,7 @@ ${EACH.map((i) => `  var sum${i} = vec4f();`).join('\n')}
   for (var k = ${first}; k < u.depth; k += ${step}) {
     let a_k = a_from + k * u.a_column_stride;
     let b_k = b_from + k * u.b_row_stride;
-    let b_row = vec4f(b[b_k.x], b[b_k.y], b[b_k.z], b[b_k.w]);
+    let b_row = vec4f(f32(b[b_k.x]), f32(b[b_k.y]), f32(b[b_k.z]), f32(b[b_k.w]));
 ${EACH.map((i) => `    sum${i} += a[a_k[${i}]] * b_row;`).join('\n')}
   }`;
 }

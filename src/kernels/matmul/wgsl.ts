@@ -1,4 +1,11 @@
-import { denseLayout, expandLayout, isDense, type Layout, type TensorSpec } from '../../tensor/layout.ts';
+import {
+  denseLayout,
+  expandLayout,
+  isDense,
+  type Layout,
+  physicalOrder,
+  type TensorSpec,
+} from '../../tensor/layout.ts';
 import { at, sizeOf } from '../../tensor/shape.ts';
 import { matricesPrograms } from '../conv2d/wgsl.ts';
 import { copyKernel } from '../copy/kernel.ts';
@@ -41,13 +48,16 @@ export function matmulPrograms(
   const columnTiles = Math.ceil(columns / TILE);
   const count = batch.count * rowTiles * columnTiles;
   const split = shader === 'split';
+  // The copy lies as b does, whose numbers must be all that there are.
+  const halves = isHalved(b, target) && isDense(b, physicalOrder(b));
   return [
     {
-      key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}`,
+      key: `matmul/${split ? 'split' : 'tile'}/${batch.sizes.length}${halves ? '/f16' : ''}`,
       code: () => (split ? splitShader : tileShader)(batch),
+      extensions: halves ? ['f16'] : [],
       bindings: [
         { name: 'a', type: 'f32', operand: { input: 0 } },
-        { name: 'b', type: 'f32', operand: { input: 1 } },
+        { name: 'b', type: halves ? 'f16' : 'f32', operand: halves ? halved(1, sizeOf(b.shape)) : { input: 1 } },
         { name: 'y', type: 'f32', operand: { output: 0 } },
       ],
       uniforms: [

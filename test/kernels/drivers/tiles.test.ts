@@ -13,6 +13,7 @@ import {
   transpose,
 } from '../../../src/kernels/index.ts';
 import { matmulDefinition } from '../../../src/kernels/matmul/index.ts';
+import { SHADERS } from '../../../src/kernels/matmul/wgsl.ts';
 import { applySingle } from '../../../src/kernels/op.ts';
 import { openTilings } from '../../../src/kernels/tuning/tune.ts';
 import { findAdapter } from '../../../src/kernels/webgpu/adapter.ts';
@@ -177,6 +178,21 @@ describe.skipIf(missing)('weights in half precision', () => {
     },
   );
 
+  it('are off by 1/2048 of themselves at the most', async () => {
+    const device = await openHalves({});
+    if (!device) return;
+    const oracle = new CpuDevice({ kernels: 'typescript' });
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(multiplesOfFour, odd), async (some) => {
+        const c = { ...some, constant: true };
+        await expectConvolution(await convolve(device, c), oracle, c, 2 ** -11 + TOLERANCE);
+      }),
+      { numRuns: 6 },
+    );
+    device.destroy();
+    oracle.destroy();
+  });
+
   it('are rounded once, where they do not change', async () => {
     const device = await openHalves({ tiles: 'register' });
     if (!device) return;
@@ -190,6 +206,9 @@ describe.skipIf(missing)('weights in half precision', () => {
       const sum = constant ? 4 + 2 ** -8 : 4 + 2 ** -8 + 2 ** -12;
       expect(await conv2d(x, weight).item()).toBe(sum);
       expect(await linear(rows, matrix).item()).toBe(sum);
+      for (const shader of SHADERS) {
+        expect(await applySingle(matmulDefinition, [rows, transpose(matrix)], { shader }).item(), shader).toBe(sum);
+      }
     }
     device.destroy();
   });
