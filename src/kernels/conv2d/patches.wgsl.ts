@@ -66,22 +66,23 @@ ${lines(
   };
 }
 
-/** The weights of each channel, with zeros up to the size of a patch. */
-export function patchWeightsProgram(conv: GatherShape): WgslProgram {
+/** The weights of each channel, with zeros up to the size of a patch, in f32 or f16. */
+export function patchWeightsProgram(conv: GatherShape, type: 'f32' | 'f16'): WgslProgram {
   const { kernel, rows, columns } = conv;
   const patch = patchSize(conv);
   return {
-    key: 'conv2d/patches/weights',
+    key: `conv2d/patches/weights/${type}`,
     code: () =>
       linearMain(
         'u.count',
         `  let i = index % u.patch_size;
   let inside = i < u.weights;
-  y[index] = select(0.0, w[select(0u, index / u.patch_size * u.weights + i, inside)], inside);`,
+  y[index] = ${type}(select(0.0, w[select(0u, index / u.patch_size * u.weights + i, inside)], inside));`,
       ),
+    extensions: type === 'f16' ? ['f16'] : [],
     bindings: [
       { name: 'w', type: 'f32', operand: { input: 0 } },
-      { name: 'y', type: 'f32', operand: { output: 0 } },
+      { name: 'y', type, operand: { output: 0 } },
     ],
     uniforms: [
       ['count', 'u32', columns * patch],

@@ -1,7 +1,7 @@
 import { at, sizeOf } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
 import type { WgslInput } from '../device.ts';
-import { halved, isHalved } from '../webgpu/halves.ts';
+import { HALF, halved, isHalved } from '../webgpu/halves.ts';
 import {
   FLOAT,
   linearGrid,
@@ -54,9 +54,9 @@ export function gatherConvolutionWgsl(
   const asked = algorithm ? { ...target, algorithm } : target;
   const chosen = chooseAlgorithm(asked, conv).algorithm;
   if (chosen === 'winograd') return winogradPrograms(conv, epilogue, target);
-  if (chosen === 'patches') return patchesPrograms(conv, epilogue, target);
-  const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
   const halves = isHalved(weight, target);
+  if (chosen === 'patches') return patchesPrograms(conv, epilogue, target, halves);
+  const pairs = phases(conv, 0).flatMap((down) => phases(conv, 1).map((across) => ({ down, across })));
   const operands = halves ? { halves, w: halved(1, sizeOf(weight.shape)) } : {};
   if (isDepthwise(conv)) return pairs.map((pair) => depthwiseProgram(conv, pair, epilogue, operands));
   const [only, ...others] = pairs;
@@ -332,7 +332,7 @@ export function matricesPrograms(
 }
 
 /** See patches.wgsl.ts. */
-function patchesPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTarget): WgslProgram[] {
+function patchesPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTarget, halves: boolean): WgslProgram[] {
   const { batch, columns } = conv;
   const rows = patchSize(conv);
   const pixels = batch * conv.target[0] * conv.target[1];
@@ -340,10 +340,11 @@ function patchesPrograms(conv: GatherShape, epilogue: Epilogue, target: ShaderTa
   const patches = (written: boolean): ProgramOperand => ({
     scratch: { name: 'patches', bytes: FLOAT * pixels * rows, written },
   });
-  const w = { packed: { input: 1, bytes: FLOAT * columns * rows, program: patchWeightsProgram(conv) } };
+  const program = patchWeightsProgram(conv, halves ? 'f16' : 'f32');
+  const w = { packed: { input: 1, bytes: (halves ? HALF : FLOAT) * columns * rows, program } };
   return [
     patchesProgram(conv, windowUniforms(conv, pair), patches(true)),
-    ...matricesPrograms({ groups: 1, pixels, rows, columns }, target, { source: patches(false), w }, epilogue),
+    ...matricesPrograms({ groups: 1, pixels, rows, columns }, target, { source: patches(false), w, halves }, epilogue),
   ];
 }
 

@@ -4,7 +4,8 @@ import type { ShaderTarget } from './tiles.ts';
 
 /* Weights in half precision. Kernels read them as they read others: they convert each number when they load it. */
 
-const HALF = 2;
+/** Bytes of a number in half precision. */
+export const HALF = 2;
 
 /** Whether an input is kept in half precision: a constant does not change, so that it is converted once. */
 export function isHalved(input: WgslInput | undefined, { storage }: ShaderTarget): boolean {

@@ -183,7 +183,7 @@ describe.skipIf(missing)('weights in half precision', () => {
     if (!device) return;
     const oracle = new CpuDevice({ kernels: 'typescript' });
     await fc.assert(
-      fc.asyncProperty(fc.oneof(multiplesOfFour, odd), async (some) => {
+      fc.asyncProperty<[Convolution]>(fc.oneof(multiplesOfFour, odd, patches), async (some) => {
         const c = { ...some, constant: true };
         await expectConvolution(await convolve(device, c), oracle, c, 2 ** -11 + TOLERANCE);
       }),
