@@ -1,4 +1,5 @@
 import { DeviceError } from '../../src/errors.ts';
+import { ALGORITHMS } from '../../src/kernels/conv2d/geometry.ts';
 import { measuredOn, type TuningTable } from '../../src/kernels/tuning/table.ts';
 import { WebGpuDevice } from '../../src/kernels/webgpu/device.ts';
 import { deviceFacts, isSoftware } from '../../src/kernels/webgpu/facts.ts';
@@ -7,7 +8,8 @@ import { obstacle, type ShaderTarget, TILINGS } from '../../src/kernels/webgpu/t
 import type { Adapter } from './results.ts';
 import { PassTimer } from './timer.ts';
 
-export const WINOGRAD = 'winograd';
+/** Weights in half precision, plain sums. */
+const HALVES = 'f16';
 
 /** One GPU device, and a device of this library on it for each variant of the kernels. */
 export interface Subject {
@@ -18,7 +20,7 @@ export interface Subject {
   readonly target: ShaderTarget;
   /** Undefined where there are no timestamps, or none to rely on. */
   readonly timer: PassTimer | undefined;
-  /** By tiling, with plain sums; by algorithm, with the tiling that is chosen. */
+  /** By tiling, with plain sums; by other algorithm or storage, with the tiling that is chosen. */
   readonly devices: ReadonlyMap<string, WebGpuDevice>;
 }
 
@@ -36,7 +38,9 @@ export async function openSubject(
   const { info, features } = adapter;
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const gpu = await adapter.requestDevice({
-    requiredFeatures: (['subgroups', 'timestamp-query'] as const).filter((feature) => features.has(feature)),
+    requiredFeatures: (['subgroups', 'shader-f16', 'timestamp-query'] as const).filter((feature) =>
+      features.has(feature),
+    ),
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
   });
   const target = { ...deviceFacts(gpu, info), ...measuredOn(info, await findTable(info)) };
@@ -52,7 +56,8 @@ export async function openSubject(
     about: describe(adapter, timer),
     devices: new Map([
       ...tilings.map((tiling) => [tiling, device({ tiling, algorithm: 'direct' })] as const),
-      [WINOGRAD, device({ algorithm: WINOGRAD })] as const,
+      ...ALGORITHMS.filter((name) => name !== 'direct').map((name) => [name, device({ algorithm: name })] as const),
+      ...(features.has('shader-f16') ? [[HALVES, device({ algorithm: 'direct', storage: 'f16' })] as const] : []),
     ]),
   };
 }

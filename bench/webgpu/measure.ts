@@ -1,5 +1,5 @@
 import { messageOf } from '../../src/errors.ts';
-import type { Algorithm } from '../../src/kernels/conv2d/geometry.ts';
+import { ALGORITHMS, type Algorithm } from '../../src/kernels/conv2d/geometry.ts';
 import { type Call, type TunableCall, tunableCalls } from '../../src/kernels/tuning/calls.ts';
 import { oracleResult, TOLERANCE } from '../../src/kernels/tuning/oracle.ts';
 import { PreparedCall, randomInputs } from '../../src/kernels/tuning/prepared-call.ts';
@@ -9,7 +9,6 @@ import { chooseTiling, type ShaderTarget } from '../../src/kernels/webgpu/tiles.
 import { forwardCalls } from '../../src/nn/forward-calls.ts';
 import { relativeError } from '../../src/relative-error.ts';
 import { at, sizeOf } from '../../src/tensor/shape.ts';
-import { WINOGRAD } from './gpu.ts';
 import { type LayerResult, STEPS, type Variant } from './results.ts';
 import type { PassTimer } from './timer.ts';
 
@@ -24,6 +23,8 @@ const GROWTH = 1.5;
 /** Milliseconds after which a slow variant has had its say, and the rounds that it gets in any case. */
 const BUDGET = 1000;
 const LEAST_ROUNDS = 3;
+/** What a weight in half precision is off by at the most, relative to itself. */
+const HALF_ROUNDING = 2 ** -11;
 
 export interface Layer extends TunableCall {
   readonly name: string;
@@ -69,11 +70,13 @@ export async function measureLayer(
   const values = randomInputs(call);
   const expected = await oracleResult(call, values);
   const direct = productsBy('direct', call, target);
-  const hasWinograd = keyOf(productsBy(WINOGRAD, call, target)) !== keyOf(direct);
+  /** Those that are not the plain sum. */
+  const algorithms = ALGORITHMS.filter((name) => keyOf(productsBy(name, call, target)) !== keyOf(direct));
+  const others = new Set<string>(ALGORITHMS.filter((name) => !algorithms.includes(name)));
   const contestants: Contestant[] = [];
   try {
     for (const [variant, device] of devices) {
-      if (variant === WINOGRAD && !hasWinograd) continue;
+      if (others.has(variant)) continue;
       contestants.push(await prepare(variant, device, { call, values, expected, timer }));
     }
     for (let round = 0; round < rounds; round++) {
@@ -83,14 +86,15 @@ export async function measureLayer(
     for (const { run } of contestants) run?.[Symbol.dispose]();
   }
   const output = call.outputs.reduce((sum, shape) => sum + sizeOf(shape), 0);
-  const takesWinograd = keyOf(call.products(target)) !== keyOf(direct);
-  const { tiling, reason } = chooseTiling(target, at(call.products(target), 0));
+  const products = call.products(target);
+  const algorithm = algorithms.find((name) => keyOf(productsBy(name, call, target)) === keyOf(products));
+  const { tiling, reason } = chooseTiling(target, at(products, 0));
   return {
     name,
     networks,
     operations: direct.reduce((sum, p) => sum + 2 * p.groups * p.channels * p.pixels * p.depth, 0),
     bytes: 4 * call.inputs.reduce((sum, { shape }) => sum + sizeOf(shape), output),
-    chosen: takesWinograd ? WINOGRAD : tiling,
+    chosen: algorithm ?? tiling,
     reason,
     variants: contestants.map(({ run, runs, ...variant }) => variant),
   };
@@ -121,9 +125,10 @@ async function prepare(
   try {
     run = new PreparedCall(device, call, values);
     const error = relativeError(await run.result(), expected);
-    if (error <= TOLERANCE) return { ...untimed, run, error, rejected: null, ...(await chooseRuns(run, timer)) };
+    const tolerance = TOLERANCE + (device.target.storage === 'f16' ? HALF_ROUNDING : 0);
+    if (error <= tolerance) return { ...untimed, run, error, rejected: null, ...(await chooseRuns(run, timer)) };
     run[Symbol.dispose]();
-    return { ...untimed, error, rejected: `its error of ${error.toExponential(1)} is above ${TOLERANCE}` };
+    return { ...untimed, error, rejected: `its error of ${error.toExponential(1)} is above ${tolerance}` };
   } catch (error) {
     run?.[Symbol.dispose]();
     return { ...untimed, error: null, rejected: messageOf(error) };

@@ -61,7 +61,7 @@ export interface LayerResult {
 }
 
 export interface Variant {
-  /** A tiling, or an algorithm that is not the plain sum. */
+  /** A tiling, an algorithm that is not the plain sum, or f16: weights in half precision. */
   readonly name: string;
   /** Relative L2 distance to the TypeScript kernels; null where it failed. */
   readonly error: number | null;

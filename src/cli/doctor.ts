@@ -3,15 +3,18 @@ import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { chooseAlgorithm } from '../kernels/conv2d/algorithm.ts';
 import type { GatherShape } from '../kernels/conv2d/geometry.ts';
-import { MATRICES, winogradTiles } from '../kernels/conv2d/winograd.wgsl.ts';
+import { gatherConvolutionWgsl } from '../kernels/conv2d/wgsl.ts';
+import type { Pair } from '../kernels/core/pair.ts';
 import { CpuDevice } from '../kernels/cpu/device.ts';
 import { conv2d, type Device, openDevice, tensor } from '../kernels/index.ts';
 import type { TuningTable } from '../kernels/tuning/table.ts';
 import { readTable, userTableFile } from '../kernels/tuning/user-table.ts';
 import { type AdapterSearch, findAdapters, openAdapter } from '../kernels/webgpu/adapter.ts';
 import { isSoftware } from '../kernels/webgpu/facts.ts';
-import { chooseTiling, type ShaderTarget } from '../kernels/webgpu/tiles.ts';
+import { chooseTiling, type ProductSize, type ShaderTarget } from '../kernels/webgpu/tiles.ts';
 import { relativeError } from '../relative-error.ts';
+import { denseLayout } from '../tensor/layout.ts';
+import { at } from '../tensor/shape.ts';
 import { jsonOption, print } from './options.ts';
 
 /** What one device turned out to be able to do. */
@@ -25,8 +28,17 @@ interface Finding {
 
 /** A 3x3 convolution of 64 channels at 56 x 56, a layer of every ResNet. */
 const PROBE = { channels: 64, size: 56 };
-/** Layers at both ends of a ResNet, whose work is shared out differently on some adapters. */
-const LAYERS = [PROBE, { channels: 512, size: 7 }];
+/** Layers of a ResNet, whose work is shared out differently on some adapters: the first, and others at both ends. */
+const LAYERS = [layer(3, 64, 7, 2, 224), layer(64, 64, 3, 1, 56), layer(512, 512, 3, 1, 7)];
+
+/** A convolution over a square image, with padding that keeps its size apart from the stride. */
+function layer(rows: number, columns: number, kernel: number, stride: number, size: number): GatherShape {
+  const square = (extent: number): Pair => [extent, extent];
+  return {
+    ...{ transposed: false, batch: 1, groups: 1, rows, columns, kernel: square(kernel), stride: square(stride) },
+    ...{ source: square(size), target: square(size / stride), padding: square((kernel - 1) / 2), dilation: square(1) },
+  };
+}
 /** Compiled code gets faster after some. */
 const RUNS = 8;
 /** Relative L2; drivers may reassociate. */
@@ -102,6 +114,8 @@ async function adapterFinding(search: AdapterSearch, expected: Probe): Promise<F
     const error = relativeError(values, expected.values);
     const measured = {
       ...facts,
+      'constant weights': device.target.storage ?? 'f32',
+      'shapes that a pipeline serves': device.target.shapes ?? 'any',
       tuning: about,
       ...tilesFacts(device.target),
       'convolution, GFLOP/s': gflops,
@@ -129,29 +143,31 @@ async function findTuning(adapter: GPUAdapterInfo): Promise<{ tuning: TuningTabl
 
 /** How convolutions are computed, how they share their work out to threads, and why. */
 function tilesFacts(target: ShaderTarget): Finding['facts'] {
-  const facts = LAYERS.flatMap(({ channels, size }) => {
-    const layer = `3x3, ${channels} channels at ${size} x ${size}`;
-    const conv: GatherShape = {
-      ...{ transposed: false, batch: 1, groups: 1, rows: channels, columns: channels },
-      ...{
-        source: [size, size],
-        target: [size, size],
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-        dilation: [1, 1],
-      },
-    };
+  const facts = LAYERS.flatMap((conv) => {
+    const { rows, columns, kernel, source } = conv;
+    const what = `${kernel.join('x')}, ${rows === columns ? rows : `${rows} to ${columns}`} channels at ${source.join(' x ')}`;
     const { algorithm, reason } = chooseAlgorithm(target, conv);
-    const direct = { groups: 1, channels, pixels: size ** 2, depth: 9 * channels };
-    const winograd = { groups: MATRICES, channels, pixels: winogradTiles(conv), depth: channels };
-    const tiles = chooseTiling(target, algorithm === 'winograd' ? winograd : direct);
+    const { tiling, reason: why } = chooseTiling(target, productOf(conv, target));
     return [
-      [`algorithm for ${layer}`, `${algorithm} (${reason})`],
-      [`tiles for ${layer}`, `${tiles.tiling} (${tiles.reason})`],
+      [`algorithm for ${what}`, `${algorithm} (${reason})`],
+      [`tiles for ${what}`, `${tiling} (${why})`],
     ];
   });
   return Object.fromEntries(facts);
+}
+
+/** The matrix product that a convolution comes down to. */
+function productOf(conv: GatherShape, target: ShaderTarget): ProductSize {
+  const products: ProductSize[] = [];
+  const measured = (size: ProductSize) => {
+    products.push(size);
+    return undefined;
+  };
+  const { rows, columns, kernel } = conv;
+  const weight = { ...denseLayout([columns, rows, ...kernel]), dtype: 'float32' } as const;
+  const nothing = { bias: false, residual: false, relu: false };
+  gatherConvolutionWgsl(conv, weight, nothing, { ...target, tiling: undefined, measured });
+  return at(products, 0);
 }
 
 /** Runs one convolution some times on a device, and closes it: the values, and the speed of the fastest run. */
