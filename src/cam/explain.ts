@@ -246,7 +246,8 @@ export async function explainTensor(
     const pass = firstPass(model, x, layers[0], scope);
     const { logits, probs, observed } = pass;
     try {
-      const classes = classesOf(model, await logits.data(), await probs.data(), chosen, options.topK);
+      const [scores, probabilities] = await Promise.all([logits.data(), probs.data()]);
+      const classes = classesOf(model, scores, probabilities, chosen, options.topK);
       const description = { method: named.name, layers, mode, activation, counterfactual, signed, classes };
       const indices = classes.map((ofImage) => ofImage.map(({ index }) => index));
       if (signal) await pause();

@@ -1,11 +1,12 @@
 import type { TensorSpec } from '../../tensor/layout.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import type { Pair } from '../core/pair.ts';
-import { type Binding, linearGrid, linearMain, type Uniform, type WgslProgram } from '../webgpu/program.ts';
+import { linearGrid, linearMain, type Uniform, type WgslProgram } from '../webgpu/program.ts';
 import { imageDims, type Pool2dAttributes } from './windows.ts';
 
 /*
- * Shaders of pooling and its gradients, with one thread for each element that is written (`linearGrid`):
+ * Shaders of pooling and its gradients, with one thread for each element that is written, or for those of four channels where channels are
+ * a multiple of four (`linearGrid`):
  *
  *   y[p] = max or (1 / divisor(p)) sum over q in window(p) of  x[q]
  *   dx[q] = sum over windows p that hold q of  dy[p] where q is the first maximum of p, or dy[p] / divisor(p)
@@ -64,34 +65,51 @@ fn holders(position: vec2i) -> Holders {
   return Holders(position * output() / input(), ((position + 1) * output() + input() - 1) / input() - 1);
 }`;
 
+/** What a thread computes with: numbers of one channel or of four. */
+interface Types {
+  readonly number: 'f32' | 'vec4f';
+  readonly integer: 'i32' | 'vec4i';
+  readonly bits: 'u32' | 'vec4u';
+  readonly bool: 'bool' | 'vec4<bool>';
+}
+
+const ONE: Types = { number: 'f32', integer: 'i32', bits: 'u32', bool: 'bool' };
+const FOUR: Types = { number: 'vec4f', integer: 'vec4i', bits: 'vec4u', bool: 'vec4<bool>' };
+
 /** NaN is told by its bits, because a driver may assume that comparisons never see one. */
-const MAXIMUM = `struct Maximum { place: vec2i, value: f32 }
+const maximum = ({ number, integer, bits, bool }: Types) => `struct Maximum { at: ${integer}, value: ${number} }
 
-fn is_nan(value: f32) -> bool { return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u; }
+fn is_nan(value: ${number}) -> ${bool} {
+  return (bitcast<${bits}>(value) & ${bits}(0x7fffffffu)) > ${bits}(0x7f800000u);
+}
 
-// The first maximum of a window; for one that lies in the padding, the value of the padding at (-1, -1).
+fn number_of(place: vec2i) -> ${integer} { return ${integer}(place.x * input().y + place.y); }
+
+// The first maximum of a window; for one that lies in the padding, the value of the padding at -1.
 fn maximum(image: i32, channel: i32, w: Window) -> Maximum {
-  var best = Maximum(vec2i(-1), u.padding_value);
+  var best = Maximum(${integer}(-1), ${number}(u.padding_value));
   for (var row = w.start.x; row < w.end.x; row += u.dilation_height) {
     for (var column = w.start.y; column < w.end.y; column += u.dilation_width) {
-      let value = x[address(image, vec2i(row, column), channel, input())];
-      let larger = best.place.x < 0 || (value > best.value && !is_nan(best.value));
-      if (larger || is_nan(value)) { best = Maximum(vec2i(row, column), value); }
+      let place = vec2i(row, column);
+      let value = x[address(image, place, channel, input())];
+      let larger = (best.at < ${integer}(0)) | ((value > best.value) & !is_nan(best.value)) | is_nan(value);
+      best = Maximum(select(best.at, number_of(place), larger), select(best.value, value, larger));
     }
   }
   return best;
 }`;
 
 /** Which element of an image of the given size the thread writes: `image`, `place`, `channel`. */
-const locate = (size: string) => `  let channel = i32(index) % u.channels;
-  let pixel = i32(index) / u.channels;
-  let place = vec2i(pixel / ${size}.y % ${size}.x, pixel % ${size}.y);
-  let image = pixel / (${size}.x * ${size}.y);`;
+const locate = (size: string) => `  let pixel = i32(index) / u.channels;
+  let channel = i32(index) - pixel * u.channels;
+  let line = pixel / ${size}.y;
+  let image = line / ${size}.x;
+  let place = vec2i(line - image * ${size}.x, pixel - line * ${size}.y);`;
 
 /** The sum of `term` over the windows that may hold the thread's position; it sees the window's place as `holder`. */
-const gather = (term: string) => `${locate('input()')}
+const gather = ({ number }: Types, term: string) => `${locate('input()')}
   let range = holders(place);
-  var sum = 0.0;
+  var sum = ${number}();
   for (var row = range.first.x; row <= range.last.x; row++) {
     for (var column = range.first.y; column <= range.last.y; column++) {
       let holder = vec2i(row, column);
@@ -100,9 +118,9 @@ const gather = (term: string) => `${locate('input()')}
   }
   dx[index] = sum;`;
 
-const AVERAGE = `${locate('output()')}
+const average = ({ number }: Types) => `${locate('output()')}
   let w = window(place);
-  var sum = 0.0;
+  var sum = ${number}();
   for (var row = w.start.x; row < w.end.x; row++) {
     for (var column = w.start.y; column < w.end.y; column++) {
       sum += x[address(image, vec2i(row, column), channel, input())];
@@ -110,36 +128,41 @@ const AVERAGE = `${locate('output()')}
   }
   y[index] = sum / f32(w.divisor);`;
 
-const AVERAGE_GRADIENT = gather('sum += dy[address(image, holder, channel, output())] / f32(window(holder).divisor);');
+const averageGradient = (types: Types) =>
+  gather(types, 'sum += dy[address(image, holder, channel, output())] / f32(window(holder).divisor);');
 
 const MAX = `${locate('output()')}
   y[index] = maximum(image, channel, window(place)).value;`;
 
-const MAX_GRADIENT = gather(`if (all(maximum(image % u.images, channel, window(holder)).place == place)) {
-        sum += dy[address(image, holder, channel, output())];
-      }`);
+const maxGradient = (types: Types) =>
+  gather(
+    types,
+    `let top = maximum(image % u.images, channel, window(holder));
+      let change = dy[address(image, holder, channel, output())];
+      sum += select(${types.number}(), change, top.at == number_of(place));`,
+  );
 
 const shader = (functions: readonly string[], body: string) =>
   `${functions.join('\n\n')}\n\n${linearMain('u.count', body)}`;
 
-const FORWARD: readonly Binding[] = [
-  { name: 'x', type: 'f32', operand: { input: 0 } },
-  { name: 'y', type: 'f32', operand: { output: 0 } },
-];
-const AVERAGE_BACKWARD: readonly Binding[] = [
-  { name: 'dy', type: 'f32', operand: { input: 0 } },
-  { name: 'dx', type: 'f32', operand: { output: 0 } },
-];
-const MAX_BACKWARD: readonly Binding[] = [...AVERAGE_BACKWARD, { name: 'x', type: 'f32', operand: { input: 1 } }];
+const FORWARD = [
+  { name: 'x', operand: { input: 0 } },
+  { name: 'y', operand: { output: 0 } },
+] as const;
+const AVERAGE_BACKWARD = [
+  { name: 'dy', operand: { input: 0 } },
+  { name: 'dx', operand: { output: 0 } },
+] as const;
+const MAX_BACKWARD = [...AVERAGE_BACKWARD, { name: 'x', operand: { input: 1 } }] as const;
 
 /** Name, code and operands of each shader. */
 const shaders = {
-  max: [shader([STRIDED, MAXIMUM], MAX), FORWARD],
-  maxGradient: [shader([STRIDED, MAXIMUM], MAX_GRADIENT), MAX_BACKWARD],
-  average: [shader([STRIDED], AVERAGE), FORWARD],
-  averageGradient: [shader([STRIDED], AVERAGE_GRADIENT), AVERAGE_BACKWARD],
-  adaptive: [shader([ADAPTIVE], AVERAGE), FORWARD],
-  adaptiveGradient: [shader([ADAPTIVE], AVERAGE_GRADIENT), AVERAGE_BACKWARD],
+  max: [(types: Types) => shader([STRIDED, maximum(types)], MAX), FORWARD],
+  maxGradient: [(types: Types) => shader([STRIDED, maximum(types)], maxGradient(types)), MAX_BACKWARD],
+  average: [(types: Types) => shader([STRIDED], average(types)), FORWARD],
+  averageGradient: [(types: Types) => shader([STRIDED], averageGradient(types)), AVERAGE_BACKWARD],
+  adaptive: [(types: Types) => shader([ADAPTIVE], average(types)), FORWARD],
+  adaptiveGradient: [(types: Types) => shader([ADAPTIVE], averageGradient(types)), AVERAGE_BACKWARD],
 } as const;
 
 /**
@@ -156,15 +179,16 @@ export function poolProgram(
 ): WgslProgram {
   const { images, channels, size: input } = imageDims(x);
   const [code, bindings] = shaders[name];
-  const count = sizeOf(written.shape);
+  const [types, width] = channels % 4 === 0 ? [FOUR, 4] : [ONE, 1];
+  const count = sizeOf(written.shape) / width;
   return {
-    key: `pool/${name}`,
-    code: () => code,
-    bindings,
+    key: `pool/${name}/${width}`,
+    code: () => code(types),
+    bindings: bindings.map((binding) => ({ ...binding, type: types.number })),
     uniforms: [
       ['count', 'u32', count],
       ['images', 'i32', images],
-      ['channels', 'i32', channels],
+      ['channels', 'i32', channels / width],
       ...pairUniforms('input', input),
       ...pairUniforms('output', imageDims(y).size),
       ...(attributes ? stridedUniforms(attributes) : []),

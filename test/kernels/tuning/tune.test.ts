@@ -26,7 +26,8 @@ describe('the calls of a forward pass', () => {
   it('are tried once for each product', () => {
     const tunable = tunableCalls(calls, target);
     expect(tunable).toHaveLength(11);
-    expect(tunable[0]?.products).toEqual([{ groups: 1, channels: 64, pixels: 2 * 32 ** 2, depth: 3 * 7 ** 2 }]);
+    // Patches of 7 x 7 pixels with 3 channels, filled up to a multiple of four.
+    expect(tunable[0]?.products).toEqual([{ groups: 1, channels: 64, pixels: 2 * 32 ** 2, depth: 148 }]);
   });
 });
 
