@@ -4,7 +4,7 @@ import { type Pair, pair } from '../core/pair.ts';
 import { applySingle, type OpDefinition, type OutputSpec } from '../op.ts';
 import { mean } from '../reduce/index.ts';
 import { averagePool, averagePoolGradient, maxPool, maxPoolGradient } from './host.ts';
-import { poolProgram } from './pool.wgsl.ts';
+import { adaptiveGradientProgram, poolProgram } from './pool.wgsl.ts';
 import { averagePoolGradientWasm, maxPoolGradientWasm, poolWasm } from './wasm.ts';
 import {
   type AdaptiveAvgPool2dAttributes,
@@ -132,7 +132,7 @@ export const adaptiveAvgPool2dGradientDefinition: OpDefinition<AdaptiveAvgPool2d
   },
 
   webgpu({ inputs: [dy, x], outputs: [dx] }) {
-    return dy && x && dx ? [poolProgram('adaptiveGradient', undefined, x, dy, dx)] : [];
+    return dy && x && dx ? [adaptiveGradientProgram(x, dy, dx)] : [];
   },
 
   ...SCORES_AND_IMAGES,

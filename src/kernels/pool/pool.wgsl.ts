@@ -11,7 +11,8 @@ import { imageDims, type Pool2dAttributes } from './windows.ts';
  *   y[p] = max or (1 / divisor(p)) sum over q in window(p) of  x[q]
  *   dx[q] = sum over windows p that hold q of  dy[p] where q is the first maximum of p, or dy[p] / divisor(p)
  *
- * A thread of a gradient visits the windows that hold its position, so no two threads write to one address.
+ * A thread of a gradient visits the windows that hold its position, so no two threads write to one address. Where adaptive windows do not
+ * overlap, as in a global average, a thread writes to all positions of one.
  * Channels are innermost in memory, so neighbouring threads read neighbouring addresses.
  *
  * All places are vec2i(row, column). `Window` is the part of a window inside the input: start <= position < end, in steps.
@@ -131,6 +132,16 @@ const average = ({ number }: Types) => `${locate('output()')}
 const averageGradient = (types: Types) =>
   gather(types, 'sum += dy[address(image, holder, channel, output())] / f32(window(holder).divisor);');
 
+/** Where windows lie side by side, a thread writes to all positions of its own. */
+const SPREAD = `${locate('output()')}
+  let w = window(place);
+  let change = dy[index] / f32(w.divisor);
+  for (var row = w.start.x; row < w.end.x; row++) {
+    for (var column = w.start.y; column < w.end.y; column++) {
+      dx[address(image, vec2i(row, column), channel, input())] = change;
+    }
+  }`;
+
 const MAX = `${locate('output()')}
   y[index] = maximum(image, channel, window(place)).value;`;
 
@@ -163,24 +174,36 @@ const shaders = {
   averageGradient: [(types: Types) => shader([STRIDED], averageGradient(types)), AVERAGE_BACKWARD],
   adaptive: [(types: Types) => shader([ADAPTIVE], average(types)), FORWARD],
   adaptiveGradient: [(types: Types) => shader([ADAPTIVE], averageGradient(types)), AVERAGE_BACKWARD],
+  adaptiveSpread: [() => shader([ADAPTIVE], SPREAD), AVERAGE_BACKWARD],
 } as const;
+
+type PoolShader = keyof typeof shaders;
+
+/** The gradient of adaptive pooling of `x` with respect to it, from the cotangent `dy`. */
+export function adaptiveGradientProgram(x: TensorSpec, dy: TensorSpec, dx: TensorSpec): WgslProgram {
+  const [input, output] = [imageDims(x).size, imageDims(dy).size];
+  const disjoint = input[0] % output[0] === 0 && input[1] % output[1] === 0;
+  return disjoint
+    ? poolProgram('adaptiveSpread', undefined, x, dy, dy)
+    : poolProgram('adaptiveGradient', undefined, x, dy, dx);
+}
 
 /**
  * One of the shaders for the pooling of `x` to `y`.
  * @param attributes of `pool2d`; undefined for the adaptive shaders
- * @param written the tensor that it writes
+ * @param threads the tensor that has an element for each thread, or four: the one that is written, but for `adaptiveSpread`
  */
 export function poolProgram(
-  name: keyof typeof shaders,
+  name: PoolShader,
   attributes: Pool2dAttributes | undefined,
   x: TensorSpec,
   y: TensorSpec,
-  written: TensorSpec,
+  threads: TensorSpec,
 ): WgslProgram {
   const { images, channels, size: input } = imageDims(x);
   const [code, bindings] = shaders[name];
   const [types, width] = channels % 4 === 0 ? [FOUR, 4] : [ONE, 1];
-  const count = sizeOf(written.shape) / width;
+  const count = sizeOf(threads.shape) / width;
   return {
     key: `pool/${name}/${width}`,
     code: () => code(types),
