@@ -77,15 +77,19 @@ export function matmulPrograms(
 
 /**
  * Few rows make too few tiles for a GPU; a workgroup for each reads b well where the columns of b are contiguous, but a CPU that
- * plays GPU is slow at its barriers. With more rows, tiles pay for bringing the operands into order. Who asks for tiles gets them.
+ * plays GPU is slow at its barriers. With more rows, tiles pay for bringing the operands into order, and they read a matrix b that several
+ * matrices share only once. Who asks for tiles gets them.
  */
 function usualShader({ y, b }: Operands, { software, tiling }: ShaderTarget): Shader {
   const [rows] = lastTwo(y.shape);
+  if (isShared(b) && sizeOf(y.shape.slice(0, -2)) > 1) return 'tiling';
   const [depth] = lastTwo(b.shape);
   const [rowStride] = lastTwo(b.strides);
   if (tiling || rows > (software ? TILE : 2 * TILE)) return 'tiling';
   return !software && rowStride === 1 && depth >= 4 * WORKGROUP ? 'split' : 'tile';
 }
+
+const isShared = (b: TensorSpec) => sizeOf(b.shape.slice(0, -2)) === 1;
 
 /** Row by row of a, and column by column of b; either is copied if it does not lie so. */
 function tilingPrograms({ y, a, b }: Operands, target: ShaderTarget): WgslProgram[] {
@@ -93,7 +97,7 @@ function tilingPrograms({ y, a, b }: Operands, target: ShaderTarget): WgslProgra
   const [rows, columns] = lastTwo(y.shape);
   const [, depth] = lastTwo(a.shape);
   // One matrix b for all of a is one product.
-  const shared = sizeOf(b.shape.slice(0, -2)) === 1;
+  const shared = isShared(b);
   const matrices = shared ? 1 : sizeOf(batch);
   const every = (x: Layout) => expandLayout(x, [...batch, ...x.shape.slice(-2)]);
   const bMatrices = shared ? { ...b, shape: b.shape.slice(-2), strides: b.strides.slice(-2) } : every(b);

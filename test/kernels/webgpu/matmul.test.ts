@@ -36,6 +36,14 @@ describe('the kernel of a matrix product', () => {
     expect(kernels(rows, b, target)).toEqual(expected);
   });
 
+  it('is that for single rows of many matrices that share b, which would be read for each of them', () => {
+    const inputs = [spec([5, 1, DEPTH]), rowMajor];
+    const programs = matmulDefinition.webgpu({
+      ...{ inputs, outputs: [spec([5, 1, COLUMNS])], attributes: {}, target: lavapipe },
+    });
+    expect(programs.map(({ key }) => key)).toEqual(['conv2d/subgroup/rows4/columns4']);
+  });
+
   it.each(TILINGS)('is that in tiles %s where they are asked for, even for one row', (tiling) => {
     for (const target of [gpu, lavapipe]) {
       expect(kernels(1, transposed, { ...target, tiling, splits: 1 })).toEqual([`conv2d/${tiling}/rows4/columns4`]);
