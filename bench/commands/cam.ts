@@ -17,7 +17,7 @@ import { openOurs, PLACE, PYTORCH, placeOf } from './peers.ts';
 
 const NETWORK = 'resnet50';
 /** Passes over a small image, of which the second half counts: V8 compiles what runs once in a pass after dozens of passes. */
-const RECORDINGS = 400;
+const RECORDINGS = 100;
 const PROCEDURE =
   "The authors' library needs PyTorch 2; bench/workers/pytorch.py follows its procedure step by step on any version.";
 /** The maps are quotients of small differences, in single precision on both sides. */
