@@ -11,8 +11,7 @@ export const TOLERANCE = 1e-4;
 export const CHOICES = [
   ...TILINGS.map((tiles) => ({ tiles })),
   { algorithm: 'winograd' } as const,
-  { algorithm: 'patches' } as const,
-  { splits: 3 },
+  { algorithm: 'patches', splits: 3 } as const,
 ];
 
 export function expectResults(actual: Results, expected: Results): void {
