@@ -63,8 +63,9 @@ export function gatherConvolutionWgsl(
   if (only && others.length === 0) return productPrograms(conv, only, epilogue, target, operands);
   // Each phase makes a part of the pixels.
   return pairs.map((pair) => {
-    const { tiling } = chooseTiling(target, productSize(conv, pair));
-    return productProgram(conv, pair, epilogue, tilesOf(tiling, target), { ...operands, tiling });
+    const size = productSize(conv, pair);
+    const { tiling } = chooseTiling(target, size);
+    return productProgram(conv, pair, epilogue, tilesOf(tiling, target, size), { ...operands, tiling });
   });
 }
 
@@ -83,7 +84,7 @@ function productPrograms(
 ): WgslProgram[] {
   const size = productSize(conv, pair);
   const { tiling } = chooseTiling(target, size);
-  const tiles = tilesOf(tiling, target);
+  const tiles = tilesOf(tiling, target, size);
   const splits = chooseSplits(target, countWorkgroups(tiles, size, 1), size.depth);
   if (splits === 1) return [productProgram(conv, pair, epilogue, tiles, { ...options, tiling })];
   const parts: Parts = { splits, numbers: resultSize(conv), channels: conv.groups * conv.columns };
@@ -151,7 +152,7 @@ function productProgram(
   const tap = (transposed ? groups * rows : rows) / unit;
   const channel = kernel[0] * kernel[1] * tap;
   return {
-    key: `conv2d/${tiling}/rows${unit}/columns${vectors.columns ? 4 : 1}${operands.halves ? '/f16' : ''}`,
+    key: `conv2d/${tiling}/${tiles.channels}x${tiles.pixels}/rows${unit}/columns${vectors.columns ? 4 : 1}${operands.halves ? '/f16' : ''}`,
     code: () => convolutionWgsl(tiles, vectors),
     extensions: [...(tiles.sharing === 'subgroup' ? ['subgroups'] : []), ...(operands.halves ? ['f16'] : [])],
     bindings: bindings(epilogue, vectors, operands),

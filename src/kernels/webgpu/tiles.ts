@@ -90,8 +90,17 @@ export function isNarrow({ software, subgroups }: DeviceFacts): boolean {
   return software && subgroups?.max === 4;
 }
 
-/** The tiles of a name, as large as the adapter wants them. */
-export function tilesOf(tiling: Tiling, facts: DeviceFacts): Tiles {
+/** Pixels of a thread there: 28 or 56 of a workgroup divide images of 14 x 14, 28 x 28 ...; the more, unless they leave more over. */
+function narrowPixels(pixels: number, across: number): number {
+  const padded = (each: number) => Math.ceil(pixels / (across * each)) * each;
+  return padded(14) > padded(7) ? 7 : 14;
+}
+
+/**
+ * The tiles of a name, as large as the adapter wants them.
+ * @param size of the product that they are for; without it, the smallest
+ */
+export function tilesOf(tiling: Tiling, facts: DeviceFacts, size?: ProductSize): Tiles {
   const { software, subgroups } = facts;
   const across = software ? SOFTWARE_THREADS : HARDWARE_THREADS;
   const unshared = { down: 1, lanes: 1, depth: 1 };
@@ -101,9 +110,11 @@ export function tilesOf(tiling: Tiling, facts: DeviceFacts): Tiles {
       return { sharing: 'register', channels: 8, pixels: 4, across, ...unshared };
     case 'subgroup': {
       const { min, max } = subgroups ?? { min: 1, max: 1 };
-      // Loads are most of the work there, and large tiles have fewer; 7 pixels of 4 threads fill images of 14 x 14, 28 x 28 ...
-      if (isNarrow(facts))
-        return { sharing: 'subgroup', channels: 32, pixels: 7, ...unshared, across: max, lanes: max };
+      if (isNarrow(facts)) {
+        // Loads are most of the work there, and large tiles have fewer.
+        const pixels = size ? narrowPixels(size.pixels, max) : 7;
+        return { sharing: 'subgroup', channels: 32, pixels, ...unshared, across: max, lanes: max };
+      }
       const channels = 16;
       // Every subgroup is full, and none too small for the lanes that others read.
       const lanes = Math.min(channels, min);

@@ -87,7 +87,7 @@ describe('the tiling of a matrix product', () => {
     fc.assert(
       fc.property(adapters, sizes, (facts, size) => {
         const { tiling } = chooseTiling(facts, size);
-        const tiles = size.weightGradient ? weightGradientTilesOf(tiling, facts) : tilesOf(tiling, facts);
+        const tiles = size.weightGradient ? weightGradientTilesOf(tiling, facts) : tilesOf(tiling, facts, size);
         const { channelTiles, pixelTiles, tiles: count } = countTiles(tiles, size);
         expect(channelTiles * tiles.channels * tiles.down).toBeGreaterThanOrEqual(size.channels);
         expect(pixelTiles * tiles.pixels * tiles.across).toBeGreaterThanOrEqual(size.pixels);
@@ -96,6 +96,21 @@ describe('the tiling of a matrix product', () => {
         expect(Math.max(x, y, z)).toBeLessThanOrEqual(65535);
       }),
     );
+  });
+});
+
+describe('the tile of a CPU whose vectors have four numbers', () => {
+  const narrow = { ...lavapipe, subgroups: { min: 4, max: 4 } };
+
+  it.each([
+    [112, 14],
+    [56, 14],
+    [28, 14],
+    [14, 7],
+    [7, 14],
+  ])('leaves no more over than it must in images of %s pixels across: %s', (size, pixels) => {
+    const product = { groups: 1, channels: 64, pixels: size ** 2, depth: 576 };
+    expect(tilesOf('subgroup', narrow, product)).toMatchObject({ channels: 32, pixels, across: 4, lanes: 4 });
   });
 });
 
