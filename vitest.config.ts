@@ -30,8 +30,12 @@ if (process.env.CI && installed.length < Object.keys(DRIVERS).length) {
 // Forks, since a driver is chosen by the environment of a process.
 const shared = { pool: 'forks', testTimeout: 180_000, hookTimeout: 180_000 } as const;
 
+/**
+ * One process for many files, which halves the time of a device: nothing is compiled or loaded twice. A test that changes what
+ * its process shares (the environment, the driver's options) changes it back.
+ */
 const project = (name: string, env: Record<string, string>, options = {}) => ({
-  test: { ...shared, name, include: ON_DEVICES, env, ...options },
+  test: { ...shared, name, include: ON_DEVICES, isolate: false, env, ...options },
 });
 
 const onCpu = (kernels: string, precision = 'exact') => ({

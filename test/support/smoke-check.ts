@@ -2,17 +2,24 @@ import { expect } from 'vitest';
 import { ops } from '../../src/kernels/ops.ts';
 import { TILINGS } from '../../src/kernels/webgpu/tiles.ts';
 import { expectClose } from './numbers.ts';
-import type { Results } from './smoke-kernels.ts';
+import { CASES, type Choice, type Results } from './smoke-kernels.ts';
 
 /** Relative L2; drivers may reassociate. */
 export const TOLERANCE = 1e-4;
 
-/** Every way in which convolutions and products can be asked for. */
-export const CHOICES = [
-  ...TILINGS.map((tiles) => ({ tiles })),
-  { algorithm: 'winograd' } as const,
-  { algorithm: 'patches', splits: 3 } as const,
-];
+const PRODUCTS = /conv2d|matmul|constant/;
+/** Large tiles take long to compile; single channels and groups are read in the same way with small ones. */
+const LARGE_TILES = /4 channels|matmul by tiles/;
+
+/** Every way in which kernels can be asked for, and the cases that it changes. */
+export const CHOICES: readonly Choice[] = [
+  ...TILINGS.map((tiles) => ({ options: { tiles }, cases: /64/.test(tiles) ? LARGE_TILES : PRODUCTS })),
+  { options: { algorithm: 'winograd' } as const, cases: /3x3/ },
+  { options: { algorithm: 'patches', splits: 3 } as const, cases: /4 channels|single channels|matmul/ },
+  { options: { storage: 'f16' } as const, cases: /constant/ },
+  // A compiler that knows the shape unrolls loops, and takes ten times as long.
+  { options: { shapes: 'one' } as const, cases: /single channels|depth|softmax|maxPool2d|resize/ },
+].map(({ options, cases }) => ({ options, cases: CASES.filter((name) => cases.test(name)) }));
 
 export function expectResults(actual: Results, expected: Results): void {
   for (const [name, outputs] of Object.entries(actual)) {
@@ -23,16 +30,27 @@ export function expectResults(actual: Results, expected: Results): void {
   }
 }
 
-/** @param subgroups whether the adapter has them */
-export function expectVariants(variants: readonly (Results | string)[], expected: Results, subgroups: boolean): void {
+/** @param lacking the features of shaders that the adapter does not have */
+export function expectVariants(
+  variants: readonly (Results | string)[],
+  expected: Results,
+  lacking: readonly ('subgroups' | 'shader-f16')[],
+): void {
   expect(variants.length).toBe(CHOICES.length);
-  for (const [i, variant] of variants.entries()) {
-    const impossible = CHOICES[i] && 'tiles' in CHOICES[i] && CHOICES[i].tiles === 'subgroup' && !subgroups;
-    if (impossible) expect(variant).toContain('cannot run the tiles subgroup: it has no subgroups');
+  for (const [i, { options, cases }] of CHOICES.entries()) {
+    const variant = variants[i] ?? 'nothing';
+    const missing = lacking.find((feature) => feature === NEEDED[options.tiles ?? options.storage ?? '']);
+    if (missing) expect(variant).toContain(`it has no ${missing}`);
     else if (typeof variant === 'string') throw new Error(variant);
-    else expectResults(variant, expected);
+    else {
+      expect(Object.keys(variant), JSON.stringify(options)).toEqual(cases);
+      expectResults(variant, expected);
+    }
   }
 }
+
+/** By the name of tiles or storage, the feature that they need. */
+const NEEDED: Record<string, 'subgroups' | 'shader-f16'> = { subgroup: 'subgroups', f16: 'shader-f16' };
 
 /** The kernel of `copy` also runs on its own, to arrange the inputs of other ops. */
 export const KERNELS = Object.values(ops).filter((op) => 'webgpu' in op).length + 1;

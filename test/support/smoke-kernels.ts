@@ -7,7 +7,11 @@ export type Results = Record<string, number[][]>;
 
 export type Kind = 'cpu' | 'webgpu';
 /** Makes a tensor of pseudo-random values; the same calls make the same values. */
-type Make = (...shape: number[]) => f.Tensor;
+interface Make {
+  (...shape: number[]): f.Tensor;
+  /** One that does not change, of values that half precision has: kernels may keep it in another form. */
+  constant(...shape: number[]): f.Tensor;
+}
 
 /** Every kernel that is not a view at least once, and both ways through those that have two. */
 const cases: Record<string, (make: Make) => f.Tensor[]> = {
@@ -36,6 +40,12 @@ const cases: Record<string, (make: Make) => f.Tensor[]> = {
   'conv2d of single channels': (make) =>
     withGradients(make, (x, weight) => f.conv2d(x, weight), [make(1, 3, 5, 6), make(5, 3, 2, 3)]),
   'matmul by tiles': (make) => withGradients(make, f.matmul, [make(3, 17, 9), make(9, 10)]),
+  'conv2d and matmul of constant weights': (make) => [
+    f.conv2d(make(1, 8, 6, 5), make.constant(12, 8, 3, 3), { padding: 1 }),
+    f.conv2d(make(1, 3, 9, 8), make.constant(8, 3, 5, 5), { stride: 2 }),
+    f.linear(make(2, 24), make.constant(5, 24)),
+    f.linear(make(33, 24), make.constant(8, 24)),
+  ],
   'matmul split over the depth': (make) => [f.linear(make(2, 300), make(5, 300), make(5))],
   maxPool2d: (make) =>
     withGradients(make, (x) => f.maxPool2d(x, { kernel: 3, stride: 2, padding: 1 }), [make(2, 3, 7, 6)]),
@@ -52,6 +62,8 @@ const cases: Record<string, (make: Make) => f.Tensor[]> = {
   assemble: (make) => [f.pad(f.concat([make(2, 3), make(2, 4)], 1), [1, 0], [0, 2], 0.5)],
   copy: (make) => [f.channelsLast(make(2, 3, 4, 5)), f.contiguous(f.transpose(make(4, 6)))],
 };
+
+export const CASES: readonly string[] = Object.keys(cases);
 
 /** f(inputs), and the gradients of two scores with respect to each input. */
 function withGradients(make: Make, compute: (...inputs: f.Tensor[]) => f.Tensor, inputs: f.Tensor[]): f.Tensor[] {
@@ -86,14 +98,18 @@ function maker(device: f.Device, scope: f.Scope): Make {
     state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; // the C standard's example generator
     return state / 2 ** 30 - 1;
   };
-  return (...shape) => {
-    const size = shape.reduce((product, length) => product * length, 1);
-    return f.tensor(device, Float32Array.from({ length: size }, next), shape, { scope });
-  };
+  const values = (shape: number[]) =>
+    Float32Array.from({ length: shape.reduce((product, length) => product * length, 1) }, next);
+  return Object.assign((...shape: number[]) => f.tensor(device, values(shape), shape, { scope }), {
+    constant(...shape: number[]) {
+      const halves = values(shape).map((value) => Math.round(1024 * value) / 1024);
+      return f.tensor(device, halves, shape, { scope, constant: true });
+    },
+  });
 }
 
 /** Some of the cases on a device, or all. */
-export async function runCases(device: f.Device, names = Object.keys(cases)): Promise<Results> {
+export async function runCases(device: f.Device, names = CASES): Promise<Results> {
   const results: Results = {};
   for (const name of names) {
     results[name] = await f.withScope(async (scope) => {
@@ -104,20 +120,25 @@ export async function runCases(device: f.Device, names = Object.keys(cases)): Pr
   return results;
 }
 
-/** The cases that a choice of tiles or algorithm changes, with each choice; or why the adapter cannot run it. */
-export async function runVariants(choices: readonly f.DeviceOptions[]): Promise<(Results | string)[]> {
-  const names = Object.keys(cases).filter((name) => /conv2d|matmul/.test(name));
+/** How kernels are asked for, and the names of cases. */
+export interface Choice {
+  readonly options: f.DeviceOptions;
+  readonly cases: readonly string[];
+}
+
+/** The cases of each choice, with its kernels; or why the adapter cannot run them. */
+export async function runVariants(choices: readonly Choice[]): Promise<(Results | string)[]> {
   const variants: (Results | string)[] = [];
-  for (const choice of choices) {
+  for (const { options, cases } of choices) {
     try {
-      const device = await f.createDevice('webgpu', choice);
+      const device = await f.createDevice('webgpu', options);
       try {
-        variants.push(await runCases(device, names));
+        variants.push(await runCases(device, cases));
       } finally {
         device.destroy();
       }
     } catch (error) {
-      if (!/cannot run the tiles/.test(String(error))) throw error;
+      if (!/this adapter cannot/.test(String(error))) throw error;
       variants.push(String(error));
     }
   }

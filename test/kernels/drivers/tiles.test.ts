@@ -44,42 +44,6 @@ const odd = convolutions.map((c) => ({ ...c, channels: c.channels | 1, out: c.ou
 /** Channels that are read and written four at a time, in several tiles of each size. */
 const multiplesOfFour = convolutions.map((c) => ({ ...c, channels: 4 * Math.ceil(c.channels / 4), out: 8 * c.out }));
 
-describe.skipIf(missing).each(TILINGS)('convolutions in tiles %s', (tiles) => {
-  const pair = openPair({ tiles });
-
-  // Larger tiles take long to compile, and single channels are read and written in the same way with all.
-  const channels = /64/.test(tiles) ? { multiplesOfFour } : { multiplesOfFour, odd };
-  it.each(Object.entries(channels))('agree with the TypeScript kernels: %s', async (_, some) => {
-    await fc.assert(
-      fc.asyncProperty(some, async (c) => {
-        await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
-      }),
-      { numRuns: 6 },
-    );
-  });
-});
-
-/** Rows and channels in vectors or not, each in several tiles. */
-const mixed = fc.tuple(convolutions, fc.boolean(), fc.boolean()).map(([c, vectorRows, vectorColumns]) => ({
-  ...c,
-  channels: vectorRows ? 4 * Math.ceil(c.channels / 4) : c.channels | 1,
-  out: vectorColumns ? 8 * c.out : (7 * c.out) | 1,
-}));
-
-describe.skipIf(missing).each(TILINGS)('gradients of weights in tiles %s, in three parts', (tiles) => {
-  const pair = openPair({ tiles, splits: 3 });
-
-  it('agree with the TypeScript kernels', async () => {
-    await fc.assert(
-      fc.asyncProperty(/64/.test(tiles) ? multiplesOfFour : mixed, async (c) => {
-        const [actual, expected] = [await weightGradient(pair.device, c), await weightGradient(pair.oracle, c)];
-        expectSums(actual, expected, await weightGradient(pair.oracle, c, magnitudes), TOLERANCE);
-      }),
-      { numRuns: 8 },
-    );
-  });
-});
-
 /** Stacks of matrices; their rows, columns and depth are multiples of four or not. */
 const products = fc.record({
   batch: fc.integer({ min: 1, max: 3 }),
@@ -104,13 +68,45 @@ async function expectProduct({ device, oracle }: DevicePair, c: Product): Promis
   expectSums(actual, expected, await multiply(oracle, c, magnitudes), TOLERANCE);
 }
 
-describe.skipIf(missing).each(TILINGS)('matrix products in tiles %s', (tiles) => {
+describe.skipIf(missing).each(TILINGS)('tiles %s', (tiles) => {
   const pair = openPair({ tiles });
 
-  it('agree with the TypeScript kernels', async () => {
+  // Larger tiles take long to compile, and single channels are read and written in the same way with all.
+  const channels = /64/.test(tiles) ? { multiplesOfFour } : { multiplesOfFour, odd };
+  it.each(Object.entries(channels))('compute convolutions as the TypeScript kernels do: %s', async (_, some) => {
+    await fc.assert(
+      fc.asyncProperty(some, async (c) => {
+        await expectConvolution(await convolve(pair.device, c), pair.oracle, c, TOLERANCE);
+      }),
+      { numRuns: 6 },
+    );
+  });
+
+  it('compute matrix products as the TypeScript kernels do', async () => {
     await fc.assert(
       fc.asyncProperty(products, async (c) => {
         await expectProduct(pair, c);
+      }),
+      { numRuns: 8 },
+    );
+  });
+});
+
+/** Rows and channels in vectors or not, each in several tiles. */
+const mixed = fc.tuple(convolutions, fc.boolean(), fc.boolean()).map(([c, vectorRows, vectorColumns]) => ({
+  ...c,
+  channels: vectorRows ? 4 * Math.ceil(c.channels / 4) : c.channels | 1,
+  out: vectorColumns ? 8 * c.out : (7 * c.out) | 1,
+}));
+
+describe.skipIf(missing).each(TILINGS)('gradients of weights in tiles %s, in three parts', (tiles) => {
+  const pair = openPair({ tiles, splits: 3 });
+
+  it('agree with the TypeScript kernels', async () => {
+    await fc.assert(
+      fc.asyncProperty(/64/.test(tiles) ? multiplesOfFour : mixed, async (c) => {
+        const [actual, expected] = [await weightGradient(pair.device, c), await weightGradient(pair.oracle, c)];
+        expectSums(actual, expected, await weightGradient(pair.oracle, c, magnitudes), TOLERANCE);
       }),
       { numRuns: 8 },
     );
