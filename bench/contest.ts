@@ -26,6 +26,20 @@ const SHORT_RUNS: Pace = { warmUp: 3, runsPerTurn: 3 };
 /** For runs that take long, which warm themselves up. */
 export const LONG_RUNS: Pace = { warmUp: 1, runsPerTurn: 1 };
 
+/** What a turn of the fastest contestant takes at least, in milliseconds, unless it takes too many runs. */
+const TURN = 50;
+const MOST_RUNS = 10;
+
+/**
+ * The pace of contestants of which some take a few milliseconds and others hundreds: their turns are long enough for caches and
+ * threads that the others have had, and all have as many runs.
+ */
+export async function paceOf(contestants: readonly Contestant[]): Promise<Pace> {
+  const times: number[] = [];
+  for (const { worker, action } of contestants) times.push(...(await worker.time(action, 2)));
+  return { warmUp: 0, runsPerTurn: Math.min(MOST_RUNS, Math.ceil(TURN / Math.min(...times))) };
+}
+
 /** Milliseconds before a turn, so that the threads of the one before have stopped spinning. */
 const PAUSE = 50;
 
@@ -48,7 +62,11 @@ export async function interleave<C extends Contestant>(
   return entries.map((entry) => ({ ...entry, summary: summarise(entry.times) }));
 }
 
-export function conditionsOf(rounds: number, { runsPerTurn }: Pace = SHORT_RUNS): string {
+export function conditionsOf(rounds: number, pace: Pace | typeof paceOf = SHORT_RUNS): string {
   const plural = (count: number, noun: string) => `${count} ${noun}${count > 1 ? 's' : ''}`;
-  return `${plural(rounds, 'round')} of ${plural(runsPerTurn, 'run')}, interleaved`;
+  const runs =
+    pace === paceOf
+      ? `as many runs as fill ${TURN} ms, ${MOST_RUNS} at most, of the faster runtime`
+      : plural(pace.runsPerTurn, 'run');
+  return `${plural(rounds, 'round')} of ${runs}, interleaved`;
 }

@@ -1,5 +1,5 @@
 import { relativeError } from '../../src/relative-error.ts';
-import { type Contestant, conditionsOf, interleave, LONG_RUNS, type Timed } from '../contest.ts';
+import { type Contestant, conditionsOf, interleave, paceOf, type Timed } from '../contest.ts';
 import { describe, distinctShapes, gflops, operations, resnet50Convolutions } from '../convolutions.ts';
 import type { Options } from '../options.ts';
 import { CONVOLUTIONS_PER_WAIT, whole } from '../protocol.ts';
@@ -31,12 +31,12 @@ export async function convolutions({ rounds }: Options): Promise<Findings> {
       console.error(name);
       const distance = await requireSameResult(name, ours, theirs);
       const workers = [ours, theirs].map((worker) => ({ worker, action: name }));
-      const [our, their] = (await interleave(workers, rounds, LONG_RUNS)).map(forEach);
+      const [our, their] = (await interleave(workers, rounds, await paceOf(workers))).map(forEach);
       if (!our || !their) throw new Error('two runtimes are timed');
       duels.push({ name, count, shape, distance, ours: our, theirs: their, ratio: our.min / their.min });
     }
     return {
-      conditions: [adapter, conditionsOf(rounds, LONG_RUNS), ...abouts],
+      conditions: [adapter, conditionsOf(rounds, paceOf), ...abouts],
       tables: [
         {
           title: "ResNet-50's convolutions, with bias and ReLU: our time over that of TensorFlow.js",
