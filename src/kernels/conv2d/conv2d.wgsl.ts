@@ -1,4 +1,4 @@
-import { linearMain, WORKGROUP } from '../webgpu/program.ts';
+import { linearMain } from '../webgpu/program.ts';
 import type { Tiles } from '../webgpu/tiles.ts';
 
 /** Which channels can be read and written four at a time: those of a group are a multiple of four. */
@@ -65,37 +65,38 @@ interface ProductCode {
   readonly pixel: string;
 }
 
-/** Tiles of which a workgroup has that many: those of one thread fill it, others have it to themselves. */
-export function tilesOfWorkgroup({ down, across }: Tiles): number {
-  return down * across === 1 ? WORKGROUP : 1;
-}
-
 /**
  * A matrix product in tiles, of which a thread sums `channels` x `pixels` in registers. Grid: linear over the pixel tiles (the
  * fastest), the channel tiles of a group, groups and splits; where a tile is that of one thread, channel tiles and groups are
  * faster than the pixel tiles, so that neighbours read and write what lies side by side.
  */
 export function productWgsl(tiles: Tiles, vectors: Vectors, { declarations, sum, pixel }: ProductCode): string {
-  const { sharing, pixels, channels, down, across } = tiles;
-  const alone = tilesOfWorkgroup(tiles) > 1;
-  const [pixelTile, channelTile] = alone
-    ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
-    : ['tile % u.pixel_tiles', 'tile / u.pixel_tiles'];
+  const { sharing, pixels, channels, down, across, together } = tiles;
+  const threads = down * across;
+  const [pixelTile, channelTile] =
+    threads === 1
+      ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
+      : ['tile % u.pixel_tiles', 'tile / u.pixel_tiles'];
   const channel = (i: string) => `c + 4u * ${hasQuads(tiles) ? `(${i} ^ quad)` : i}`;
+  const { private: array, keep, ofPixel, ofChannels } = sumsToStore(tiles);
+  // A tile is a subgroup then, which a compiler cannot know.
+  const uniform = sharing === 'subgroup' && together > 1 ? '@diagnostic(off, subgroup_uniformity)' : '';
   return `${ADDRESSES}
 ${storeWgsl(vectors.columns)}
 ${declarations}
-var<private> sums: array<vec4f, ${(channels / 4) * pixels}>;
+${array}
 
-@compute @workgroup_size(${tilesOfWorkgroup(tiles) * down * across})
+${uniform}
+@compute @workgroup_size(${together * threads})
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
 ) {
-  let index = ${alone ? `(workgroup.y * workgroups.x + workgroup.x) * ${WORKGROUP}u + local` : 'workgroup.y * workgroups.x + workgroup.x'};
-  let thread = ${alone ? '0u' : 'local'};
+  let first = workgroup.y * workgroups.x + workgroup.x;
+  let index = ${together > 1 ? `first * ${together}u + local / ${threads}u` : 'first'};
+  let thread = local % ${threads}u;
   let split = index / u.tiles;
   let tile = index % u.tiles;
   if (split >= u.splits) { return; }
@@ -108,18 +109,47 @@ ${hasQuads(tiles) ? '  let quad = lane % 4u;' : ''}
 ${lines(channels / 4, (i) => `  let bias${i} = bias_of(group * u.columns + ${channel(`${i}u`)});`)}
 ${eachSum(tiles, (sum, index) => `  var ${sum} = bias${Math.floor(index / pixels)};`)}
 ${sum}
-${eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`)}
+${keep}
   // Their numbers are uniforms: a driver that knew them would unroll the loops, and compile for ten times as long.
   for (var j = 0u; j < u.thread_pixels; j++) {
     let pixel = ${pixel};
     if (!has_pixel(pixel)) { continue; }
     let to = split * u.y_split + y_at(group, pixel);
+${ofPixel}
     for (var i = 0u; i < u.thread_vectors; i++) {
+${ofChannels}
       let channel = ${channel('i')};
-      if (channel < u.columns) { store(sums[i * ${pixels}u + j], to + channel, u.columns - channel); }
+      if (channel < u.columns) { store(value, to + channel, u.columns - channel); }
     }
   }
 }`;
+}
+
+/** As many can be told apart by comparisons; more of them wait in an array, which few compilers keep in registers. */
+const FEW_SUMS = 32;
+
+/** Code that makes the sum of pixel j and channels 4i to 4i + 3 `value`. */
+function sumsToStore(tiles: Tiles) {
+  const { channels, pixels } = tiles;
+  const vectors = channels / 4;
+  if (vectors * pixels > FEW_SUMS) {
+    return {
+      private: `var<private> sums: array<vec4f, ${vectors * pixels}>;`,
+      keep: eachSum(tiles, (sum, i) => `  sums[${i}] = ${sum};`),
+      ofPixel: '',
+      ofChannels: `      let value = sums[i * ${pixels}u + j];`,
+    };
+  }
+  const pick = (name: string, from: (k: number) => string, count: number, index: string) =>
+    lines(count, (k) =>
+      k === 0 ? `var ${name} = ${from(k)};` : `${name} = select(${name}, ${from(k)}, ${index} == ${k}u);`,
+    );
+  return {
+    private: '',
+    keep: '',
+    ofPixel: lines(vectors, (i) => pick(`value${i}`, (j) => `sum${i}_${j}`, pixels, 'j')),
+    ofChannels: pick('value', (i) => `value${i}`, vectors, 'i'),
+  };
 }
 
 /** A line for each sum: `sum<i>_<j>` is that of channels 4i to 4i + 3 of pixel j; with quads, i stands for `i ^ quad`. */

@@ -22,7 +22,7 @@ import {
   weightGradientTilesOf,
 } from '../webgpu/tiles.ts';
 import { chooseAlgorithm } from './algorithm.ts';
-import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl, tilesOfWorkgroup } from './conv2d.wgsl.ts';
+import { convolutionWgsl, DEPTHWISE_PIXELS, depthwiseWgsl, splitSumsWgsl } from './conv2d.wgsl.ts';
 import { isDepthwise } from './depthwise.ts';
 import type { Algorithm, ConvGeometry, GatherShape, WeightGradientShape } from './geometry.ts';
 import { patchesProgram, patchSize, patchWeightsProgram } from './patches.wgsl.ts';
@@ -177,7 +177,7 @@ function productProgram(
 
 /** @param splits of the depth */
 function countWorkgroups(tiles: Tiles, size: ProductSize, splits: number): number {
-  return Math.ceil((countTiles(tiles, size).tiles * splits) / tilesOfWorkgroup(tiles));
+  return Math.ceil((countTiles(tiles, size).tiles * splits) / tiles.together);
 }
 
 /** What `productWgsl` has to know. */

@@ -1,6 +1,7 @@
 import { DeviceError, UsageError } from '../../errors.ts';
 import type { Algorithm } from '../conv2d/geometry.ts';
 import type { DeviceFacts } from './facts.ts';
+import { WORKGROUP } from './program.ts';
 
 /** How a workgroup computes a tile of a matrix product: channels down, pixels (or rows) across. */
 export interface Tiles {
@@ -9,9 +10,11 @@ export interface Tiles {
   /** Sums of a thread. Channels are a multiple of 4, and so are rows in place of pixels. */
   readonly channels: number;
   readonly pixels: number;
-  /** Threads of a workgroup. */
+  /** Threads of a tile. */
   readonly down: number;
   readonly across: number;
+  /** Tiles of a workgroup; of more than one, none shares anything with another. */
+  readonly together: number;
   /** Threads of a subgroup that each load a different vector; they divide the vectors of a thread's channels. */
   readonly lanes: number;
   /** Vectors of each channel and pixel that lie in workgroup memory at a time, or so many times four numbers. */
@@ -81,19 +84,42 @@ const ENOUGH_WORKGROUPS = 128;
 /** Fewer would fill less than half of the smallest tile in workgroup memory, and of a weight's gradient in `subgroup`. */
 const FEW_CHANNELS = 16;
 
-/** Threads of a workgroup on a CPU, whose vectors have 4 to 16 of them. More leave pixels over in small images. */
+/** Threads of a tile on a CPU, whose vectors have 4 to 16 of them. More leave pixels over in small images. */
 const SOFTWARE_THREADS = 8;
 const HARDWARE_THREADS = 64;
+
+/** Tiles of a workgroup on a CPU, where each is a subgroup: to start a workgroup takes as long as some of its products. */
+const SOFTWARE_TILES = 4;
 
 /** Whether it is a CPU whose vectors have four numbers, as SwiftShader's. */
 export function isNarrow({ software, subgroups }: DeviceFacts): boolean {
   return software && subgroups?.max === 4;
 }
 
-/** Pixels of a thread there: 28 or 56 of a workgroup divide images of 14 x 14, 28 x 28 ...; the more, unless they leave more over. */
-function narrowPixels(pixels: number, across: number): number {
-  const padded = (each: number) => Math.ceil(pixels / (across * each)) * each;
-  return padded(14) > padded(7) ? 7 : 14;
+/**
+ * Which of two numbers of pixels a thread should have: a tile takes about as long as one pixel more than it has. The tiles of 7 and
+ * 14 divide images of 14 x 14, 28 x 28 ...
+ */
+function choosePixels(choices: readonly [few: number, many: number], across: number, pixels: number): number {
+  const time = (each: number) => Math.ceil(pixels / (across * each)) * (each + 1);
+  const [few, many] = choices;
+  return time(few) < time(many) ? few : many;
+}
+
+function subgroupTiles(facts: DeviceFacts, pixels: number): Tiles {
+  const { min, max } = facts.subgroups ?? { min: 1, max: 1 };
+  const common = { sharing: 'subgroup', down: 1, together: 1, depth: 1 } as const;
+  if (isNarrow(facts)) {
+    // Loads are most of the work there, and large tiles have fewer.
+    return { ...common, channels: 32, pixels: choosePixels([7, 14], max, pixels), across: max, lanes: max };
+  }
+  // Every subgroup is full, and none too small for the lanes that others read.
+  const across = Math.max(facts.software ? SOFTWARE_THREADS : HARDWARE_THREADS, max);
+  const tiles = { ...common, channels: 16, pixels: 4, across, lanes: Math.min(16, min) };
+  if (!facts.software) return tiles;
+  // Threads fill subgroups in order on a CPU, so that each tile is one.
+  const together = min === across ? SOFTWARE_TILES : 1;
+  return { ...tiles, pixels: choosePixels([4, 7], across, pixels), together };
 }
 
 /**
@@ -101,25 +127,14 @@ function narrowPixels(pixels: number, across: number): number {
  * @param size of the product that they are for; without it, the smallest
  */
 export function tilesOf(tiling: Tiling, facts: DeviceFacts, size?: ProductSize): Tiles {
-  const { software, subgroups } = facts;
-  const across = software ? SOFTWARE_THREADS : HARDWARE_THREADS;
-  const unshared = { down: 1, lanes: 1, depth: 1 };
-  const shared = { sharing: 'workgroup', lanes: 1, depth: 4 } as const;
+  const shared = { sharing: 'workgroup', together: 1, lanes: 1, depth: 4 } as const;
   switch (tiling) {
-    case 'register':
-      return { sharing: 'register', channels: 8, pixels: 4, across, ...unshared };
-    case 'subgroup': {
-      const { min, max } = subgroups ?? { min: 1, max: 1 };
-      if (isNarrow(facts)) {
-        // Loads are most of the work there, and large tiles have fewer.
-        const pixels = size ? narrowPixels(size.pixels, max) : 7;
-        return { sharing: 'subgroup', channels: 32, pixels, ...unshared, across: max, lanes: max };
-      }
-      const channels = 16;
-      // Every subgroup is full, and none too small for the lanes that others read.
-      const lanes = Math.min(channels, min);
-      return { sharing: 'subgroup', channels, pixels: 4, ...unshared, across: Math.max(across, max), lanes };
+    case 'register': {
+      const across = facts.software ? SOFTWARE_THREADS : HARDWARE_THREADS;
+      return { sharing: 'register', channels: 8, pixels: 4, down: 1, across, together: 1, lanes: 1, depth: 1 };
     }
+    case 'subgroup':
+      return subgroupTiles(facts, size?.pixels ?? 1);
     case 'workgroup-32x32':
       return { ...shared, channels: 4, pixels: 4, down: 8, across: 8 };
     case 'workgroup-64x64':
@@ -139,12 +154,12 @@ export function weightGradientTilesOf(tiling: Tiling, facts: DeviceFacts): Tiles
     case 'register': {
       // The larger tile reads half as much for each product; a GPU needs the threads that it does without.
       const side = facts.software ? 8 : 4;
-      return { ...tiles, channels: side, pixels: side, down: 1, across: 1 };
+      return { ...tiles, channels: side, pixels: side, down: 1, across: 1, together: WORKGROUP };
     }
     case 'subgroup': {
-      // A thread loads one vector of channels, and has the others from its subgroup.
+      // A thread loads one vector of channels, and has the others from its subgroup. Tiles are few and deep.
       const lanes = Math.min(8, facts.subgroups?.min ?? 1);
-      return { ...tiles, channels: 4 * lanes, pixels: 8, lanes };
+      return { ...tiles, channels: 4 * lanes, pixels: 8, together: 1, lanes };
     }
     default:
       return tiles;
@@ -154,9 +169,9 @@ export function weightGradientTilesOf(tiling: Tiling, facts: DeviceFacts): Tiles
 /** Why an adapter cannot run a tiling, if it cannot. */
 export function obstacle(tiling: Tiling, facts: ShaderTarget): string | undefined {
   if (facts.rejected?.has(tiling)) return 'it failed them when fmgcam tune tried';
-  const { sharing, channels, pixels, down, across, depth } = tilesOf(tiling, facts);
+  const { sharing, channels, pixels, down, across, together, depth } = tilesOf(tiling, facts);
   if (sharing === 'subgroup' && !facts.subgroups) return 'it has no subgroups';
-  const threads = down * across;
+  const threads = together * down * across;
   if (threads > facts.workgroupThreads)
     return `${threads} threads are more than the ${facts.workgroupThreads} it can run`;
   const bytes = sharing === 'workgroup' ? 16 * depth * (down * channels + across * pixels) : 0;

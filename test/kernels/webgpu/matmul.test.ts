@@ -23,7 +23,7 @@ describe('the kernel of a matrix product', () => {
     ['reads one row as it lies on a CPU', 1, transposed, lavapipe, ['matmul/tile/1']],
     ['splits the depth of one row over a workgroup on hardware', 1, transposed, gpu, ['matmul/split/1']],
     ['does not where b is read across', 1, rowMajor, gpu, ['matmul/tile/1']],
-    ['is that of the convolutions for more', 197, rowMajor, lavapipe, ['conv2d/subgroup/16x4/rows4/columns4']],
+    ['is that of the convolutions for more', 197, rowMajor, lavapipe, ['conv2d/subgroup/16x7/rows4/columns4']],
     ['is that on hardware too', 197, rowMajor, gpu, ['conv2d/workgroup-32x32/4x4/rows4/columns4']],
     [
       'adds up parts where hardware has few tiles',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DeviceFacts } from '../../../src/kernels/webgpu/facts.ts';
-import { workgroupGrid } from '../../../src/kernels/webgpu/program.ts';
+import { WORKGROUP, workgroupGrid } from '../../../src/kernels/webgpu/program.ts';
 import {
   chooseSplits,
   chooseTiling,
@@ -9,6 +9,7 @@ import {
   obstacle,
   requireTiling,
   TILINGS,
+  type Tiles,
   tilesOf,
   weightGradientTilesOf,
 } from '../../../src/kernels/webgpu/tiles.ts';
@@ -99,18 +100,33 @@ describe('the tiling of a matrix product', () => {
   });
 });
 
-describe('the tile of a CPU whose vectors have four numbers', () => {
+describe('the tile of a subgroup on a CPU', () => {
   const narrow = { ...lavapipe, subgroups: { min: 4, max: 4 } };
+  const product = (pixels: number) => ({ groups: 1, channels: 64, pixels, depth: 576 });
 
   it.each([
-    [112, 14],
-    [56, 14],
-    [28, 14],
-    [14, 7],
-    [7, 14],
-  ])('leaves no more over than it must in images of %s pixels across: %s', (size, pixels) => {
-    const product = { groups: 1, channels: 64, pixels: size ** 2, depth: 576 };
-    expect(tilesOf('subgroup', narrow, product)).toMatchObject({ channels: 32, pixels, across: 4, lanes: 4 });
+    [112, 14, 7],
+    [56, 14, 7],
+    [28, 14, 7],
+    [14, 7, 7],
+    [7, 14, 7],
+    [5, 7, 4],
+  ])(
+    'leaves few pixels over in images of %s across: %s with vectors of four numbers, %s with others',
+    (size, ...pixels) => {
+      const tiles = [narrow, lavapipe].map((facts) => tilesOf('subgroup', facts, product(size ** 2)));
+      expect(tiles.map(({ pixels }) => pixels)).toEqual(pixels);
+      expect(tiles).toMatchObject([
+        { channels: 32, across: 4, lanes: 4 },
+        { channels: 16, across: 8, lanes: 8 },
+      ]);
+    },
+  );
+
+  it('has others beside it in its workgroup where each is a whole subgroup', () => {
+    const together = ([min, max]: [number, number]) =>
+      tilesOf('subgroup', { ...lavapipe, subgroups: { min, max } }, product(49)).together;
+    expect([together([8, 8]), together([16, 16]), together([4, 8]), together([8, 16])]).toEqual([4, 4, 1, 1]);
   });
 });
 
@@ -143,7 +159,8 @@ describe("the tiling of a weight's gradient", () => {
     fc.assert(
       fc.property(adapters, fc.constantFrom(...TILINGS), (facts, tiling) => {
         const [product, gradient] = [tilesOf(tiling, facts), weightGradientTilesOf(tiling, facts)];
-        expect(gradient.down * gradient.across).toBeLessThanOrEqual(product.down * product.across);
+        const threads = ({ down, across, together }: Tiles) => together * down * across;
+        expect(threads(gradient)).toBeLessThanOrEqual(Math.max(WORKGROUP, threads(product)));
         if (tiling.startsWith('workgroup')) expect(gradient).toEqual(product);
       }),
     );
