@@ -65,7 +65,7 @@ export async function interleave<C extends Contestant>(
 export function conditionsOf(rounds: number, pace: Pace | typeof paceOf = SHORT_RUNS): string {
   const plural = (count: number, noun: string) => `${count} ${noun}${count > 1 ? 's' : ''}`;
   const runs =
-    pace === paceOf
+    typeof pace === 'function'
       ? `as many runs as fill ${TURN} ms, ${MOST_RUNS} at most, of the faster runtime`
       : plural(pace.runsPerTurn, 'run');
   return `${plural(rounds, 'round')} of ${runs}, interleaved`;
