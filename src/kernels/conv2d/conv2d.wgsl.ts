@@ -66,17 +66,12 @@ interface ProductCode {
 }
 
 /**
- * A matrix product in tiles, of which a thread sums `channels` x `pixels` in registers. Grid: linear over the pixel tiles (the
- * fastest), the channel tiles of a group, groups and splits; where a tile is that of one thread, channel tiles and groups are
- * faster than the pixel tiles, so that neighbours read and write what lies side by side.
+ * A matrix product in tiles, of which a thread sums `channels` x `pixels` in registers. Grid: linear over tiles, groups and splits,
+ * see `tileOrder`.
  */
 export function productWgsl(tiles: Tiles, vectors: Vectors, { declarations, sum, pixel }: ProductCode): string {
   const { sharing, pixels, channels, down, across, together } = tiles;
   const threads = down * across;
-  const [pixelTile, channelTile] =
-    threads === 1
-      ? ['tile / (u.tiles / u.pixel_tiles)', 'tile % (u.tiles / u.pixel_tiles)']
-      : ['tile % u.pixel_tiles', 'tile / u.pixel_tiles'];
   const channel = (i: string) => `c + 4u * ${hasQuads(tiles) ? `(${i} ^ quad)` : i}`;
   const { private: array, keep, ofPixel, ofChannels } = sumsToStore(tiles);
   // A tile is a subgroup then, which a compiler cannot know.
@@ -94,16 +89,15 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ${sharing === 'subgroup' ? '  @builtin(subgroup_invocation_id) lane: u32,' : ''}
 ) {
-  let first = workgroup.y * workgroups.x + workgroup.x;
-  let index = ${together > 1 ? `first * ${together}u + local / ${threads}u` : 'first'};
+  let number = workgroup.y * workgroups.x + workgroup.x;
+  let index = ${together > 1 ? `number * ${together}u + local / ${threads}u` : 'number'};
   let thread = local % ${threads}u;
   let split = index / u.tiles;
   let tile = index % u.tiles;
   if (split >= u.splits) { return; }
-  let channel_tile = ${channelTile};
-  let group = channel_tile / u.channel_tiles;
-  let first_channel = channel_tile % u.channel_tiles * ${down * channels}u;
-  let first_pixel = ${pixelTile} * ${across * pixels}u;
+${tileOrder(tiles)}
+  let first_channel = channel_tile * ${down * channels}u;
+  let first_pixel = pixel_tile * ${across * pixels}u;
   let c = first_channel + thread / ${across}u * ${channels}u;
 ${hasQuads(tiles) ? '  let quad = lane % 4u;' : ''}
 ${lines(channels / 4, (i) => `  let bias${i} = bias_of(group * u.columns + ${channel(`${i}u`)});`)}
@@ -123,6 +117,27 @@ ${ofChannels}
     }
   }
 }`;
+}
+
+/**
+ * What follows what. Tiles in workgroup memory: pixels, channels, groups. Others are wide and read pixels from a cache, once for all
+ * channels of a group: channels, pixels, groups. Those of a single thread read and write what lies side by side: channels, groups,
+ * pixels.
+ */
+function tileOrder({ sharing, down, across }: Tiles): string {
+  if (sharing === 'workgroup') {
+    return `  let pixel_tile = tile % u.pixel_tiles;
+  let channel_tile = tile / u.pixel_tiles % u.channel_tiles;
+  let group = tile / u.pixel_tiles / u.channel_tiles;`;
+  }
+  const [pixelTile, group] =
+    down * across === 1
+      ? ['tile / (u.tiles / u.pixel_tiles)', 'beside % (u.tiles / u.pixel_tiles / u.channel_tiles)']
+      : ['beside % u.pixel_tiles', 'beside / u.pixel_tiles'];
+  return `  let channel_tile = tile % u.channel_tiles;
+  let beside = tile / u.channel_tiles;
+  let pixel_tile = ${pixelTile};
+  let group = ${group};`;
 }
 
 /** As many can be told apart by comparisons; more of them wait in an array, which few compilers keep in registers. */

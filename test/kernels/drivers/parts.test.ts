@@ -102,9 +102,10 @@ const ops: Record<string, (x: Tensor) => Tensor> = {
   'a larger image': (x) => resize(x, { size: [13, 11], mode: 'bilinear' }),
   'a smaller image': (x) => resize(x, { size: [3, 4], mode: 'bicubic' }),
   'sums over images': (x) => sum(x, [0]),
-  'means of channels': (x) => mean(x, [0, 2, 3]),
-  'means of all': (x) => mean(x),
-  'means of images': (x) => mean(x, [1, 2, 3], true),
+  // Of squares, which do not cancel.
+  'means of channels': (x) => mean(mul(x, x), [0, 2, 3]),
+  'means of all': (x) => mean(mul(x, x)),
+  'means of images': (x) => mean(mul(x, x), [1, 2, 3], true),
   'maxima of channels': (x) => max(x, [0, 2, 3]),
   'positions of maxima': (x) => argmax(x, 1),
   'the largest': (x) => topk(x, 2, 1).values,
