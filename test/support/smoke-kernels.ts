@@ -138,7 +138,7 @@ export async function runVariants(choices: readonly Choice[]): Promise<(Results 
         device.destroy();
       }
     } catch (error) {
-      if (!/this adapter cannot/.test(String(error))) throw error;
+      if (!/cannot (run the tiles|keep weights)/.test(String(error))) throw error;
       variants.push(String(error));
     }
   }

@@ -111,10 +111,12 @@ function subgroupTiles(facts: DeviceFacts, pixels: number): Tiles {
   if (isNarrow(facts)) return subgroupTile(32, choosePixels(7, 14, max, pixels), max, 1, max);
   // Every subgroup is full, and none too small for the lanes that others read.
   const across = Math.max(facts.software ? SOFTWARE_THREADS : HARDWARE_THREADS, max);
-  const lanes = Math.min(16, min);
-  if (!facts.software) return subgroupTile(16, 4, across, 1, lanes);
+  const channels = 16;
+  const lanes = Math.min(channels, min);
+  if (!facts.software) return subgroupTile(channels, 4, across, 1, lanes);
   // Threads fill subgroups in order on a CPU, so that each tile is one.
-  return subgroupTile(16, choosePixels(4, 7, across, pixels), across, min === across ? SOFTWARE_TILES : 1, lanes);
+  const together = min === across ? SOFTWARE_TILES : 1;
+  return subgroupTile(channels, choosePixels(4, 7, across, pixels), across, together, lanes);
 }
 
 /** Named fields: this runs for each call, and to spread objects takes a microsecond. */

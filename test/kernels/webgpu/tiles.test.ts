@@ -159,6 +159,7 @@ describe("the tiling of a weight's gradient", () => {
     fc.assert(
       fc.property(adapters, fc.constantFrom(...TILINGS), (facts, tiling) => {
         const [product, gradient] = [tilesOf(tiling, facts), weightGradientTilesOf(tiling, facts)];
+        expect(gradient.down * gradient.across).toBeLessThanOrEqual(product.down * product.across);
         const threads = ({ down, across, together }: Tiles) => together * down * across;
         expect(threads(gradient)).toBeLessThanOrEqual(Math.max(WORKGROUP, threads(product)));
         if (tiling.startsWith('workgroup')) expect(gradient).toEqual(product);
