@@ -11,10 +11,12 @@ export interface Batch {
 }
 
 /** What the worker draws: batches of `size` scenes, beginning with scene number `first`. */
-export interface BatchOptions extends Omit<SceneOptions, 'artwork'> {
+export interface BatchOptions extends Omit<SceneOptions, 'artwork' | 'objects'> {
   readonly styles: readonly Style[];
   readonly size: number;
   readonly first: number;
+  /** How many objects there are from a scene on; the first part begins with scene 0. */
+  readonly parts: readonly { readonly from: number; readonly objects: SceneOptions['objects'] }[];
 }
 
 /** Scenes `first` to `first + size - 1`. */

@@ -96,24 +96,24 @@ const began = performance.now();
 const firstStep = trainer.steps;
 let [reported, saved] = [began, began];
 let since = { steps: 0, loss: 0, correct: 0 };
+const loader = new BatchLoader({
+  styles: SEEN_STYLES,
+  seed,
+  size: batchSize,
+  first: firstStep * batchSize,
+  parts: parts.map(({ first, objects }) => ({ from: first * batchSize, objects })),
+  distractors: 0.3,
+  augment: true,
+  easing: EASING * images,
+});
 for (const current of parts) await run(current);
+loader.close();
 await save();
 device.destroy();
 
 /** What is left of a part. */
-async function run({ first, steps, objects, rateOf }: Part): Promise<void> {
+async function run({ first, steps, rateOf }: Part): Promise<void> {
   const end = Math.min(first + steps, lastStep);
-  if (trainer.steps >= end) return;
-  const loader = new BatchLoader({
-    styles: SEEN_STYLES,
-    seed,
-    size: batchSize,
-    first: trainer.steps * batchSize,
-    objects,
-    distractors: 0.3,
-    augment: true,
-    easing: EASING * images,
-  });
   while (trainer.steps < end && !stopping) {
     const learningRate = rateOf(trainer.steps - first);
     const result = await step(await loader.take(), learningRate);
@@ -130,7 +130,6 @@ async function run({ first, steps, objects, rateOf }: Part): Promise<void> {
       saved = now;
     }
   }
-  loader.close();
 }
 
 /** One step: its loss, and of how many scenes the class that the network named first is there. */
