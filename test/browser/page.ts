@@ -33,23 +33,32 @@ async function runOnThreads(threads: number) {
   }
 }
 
-/** Explains a photograph, and makes its fused picture both as it is and as a PNG file. */
-async function explain(kind: Kind, photo: string, options: { layer: string; size: number; topK: number }) {
+interface ExplainCase {
+  readonly photo: string;
+  readonly options: { readonly layer: string; readonly size: number; readonly topK: number };
+}
+
+/** Explains photographs on one device, and makes their fused pictures both as they are and as PNG files. */
+async function explain(kind: Kind, cases: readonly ExplainCase[]) {
   await nextTask();
   const device = await f.createDevice(kind);
+  const reports = [];
   try {
-    const model = f.loadModel('resnet20-cifar10', await download('models/resnet20-12fca82f.th'));
-    const explanation = await f.explain(model, await download(photo), { device, ...options });
-    const picture = explanation.fusedPicture();
-    const report = {
-      classes: explanation.classes.map(({ index, probability }) => ({ index, probability })),
-      maps: explanation.fused.flatMap(({ data }) => Array.from(data)),
-      picture: { ...picture, data: toBase64(picture.data) },
-      png: toBase64(await f.encodePng(picture)),
-    };
-    explanation.dispose();
-    model.release(device);
-    return { ...report, blocksLeft: device.memory().blocks };
+    for (const { photo, options } of cases) {
+      const model = f.loadModel('resnet20-cifar10', await download('models/resnet20-12fca82f.th'));
+      const explanation = await f.explain(model, await download(photo), { device, ...options });
+      const picture = explanation.fusedPicture();
+      const report = {
+        classes: explanation.classes.map(({ index, probability }) => ({ index, probability })),
+        maps: explanation.fused.flatMap(({ data }) => Array.from(data)),
+        picture: { ...picture, data: toBase64(picture.data) },
+        png: toBase64(await f.encodePng(picture)),
+      };
+      explanation.dispose();
+      model.release(device);
+      reports.push({ ...report, blocksLeft: device.memory().blocks });
+    }
+    return reports;
   } finally {
     device.destroy();
   }
