@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
 /** Suites that compute: the same files run on every device and driver. */
@@ -16,6 +16,12 @@ const ON_DRIVERS = 'test/kernels/drivers/*.test.ts';
 
 /** The built package and the benchmark in a browser. */
 const IN_BROWSER = ['test/browser/smoke.test.ts', 'test/browser/bench.test.ts'];
+
+/** What takes modules for others has its own, which no suite before it has loaded. */
+const MOCKING = readdirSync(`${import.meta.dirname}/test`, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.test.ts'))
+  .map((path) => `test/${path}`)
+  .filter((path) => readFileSync(`${import.meta.dirname}/${path}`, 'utf8').includes('vi.mock('));
 
 /** Drivers that Debian installs; a machine without them runs the WebGPU suite once, on the driver that it has. */
 const DRIVERS = {
@@ -54,15 +60,13 @@ export default defineConfig({
     reporters: ['default', './test/support/closing-line.ts'],
     globalSetup: ['scripts/build-wasm.mjs', 'test/support/make-networks.ts', 'test/support/build.ts'],
     projects: [
-      {
-        test: {
-          ...shared,
-          name: 'host',
-          include: ['test/**/*.test.ts'],
-          exclude: [...ON_DEVICES, ON_DRIVERS, ...IN_BROWSER],
-        },
-      },
       { test: { ...shared, name: 'browser', include: IN_BROWSER } },
+      { test: { ...shared, name: 'mocking', include: MOCKING } },
+      project(
+        'host',
+        {},
+        { include: ['test/**/*.test.ts'], exclude: [...ON_DEVICES, ON_DRIVERS, ...IN_BROWSER, ...MOCKING] },
+      ),
       project('cpu', onCpu('wasm')),
       project('cpu-relaxed', onCpu('wasm-relaxed'), { execArgv: relaxedSimd }),
       project('cpu-typescript', onCpu('typescript')),
